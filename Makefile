@@ -1,0 +1,42 @@
+# Everything happens in .venv, which the first command makes.
+PYTHON ?= python3
+PYTEST_ARGS ?= -n auto
+BIN := .venv/bin
+
+.PHONY: demo test real-servers lint types docs clean
+
+demo: .venv/demo
+	@$(BIN)/python demo/demo.py
+
+test: .venv/test
+	$(BIN)/python -m pytest $(PYTEST_ARGS) --cov --cov-fail-under=100
+
+# A missing server is a failure here, where `make test` skips.
+real-servers: .venv/test
+	REQUIRE_REAL_SERVERS=1 $(BIN)/python -m pytest $(PYTEST_ARGS) tests/test_xrootd.py
+
+lint: .venv/lint
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+
+types: .venv/test .venv/types
+	$(BIN)/mypy
+
+docs: .venv/docs
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
+clean:
+	rm -rf .venv build dist docs/_build
+
+.venv/pip:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade 'pip >= 25.1'  # for --group
+	touch $@
+
+.venv/demo: .venv/pip pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[testing]'
+	touch $@
+
+.venv/%: .venv/demo
+	$(BIN)/python -m pip install --quiet --group $*
+	touch $@

@@ -1,0 +1,141 @@
+"""Answers a refusal: with the token, or with a renewed one."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from requests import Response
+
+from .challenge import bearer_challenge
+from .hook import home_of, hook_of
+from .memory import said, taken
+from .origin import origin_of
+from .plan import make_plan
+from .policy import Action
+from .resend import rewound, send_again
+from .token import BearerToken
+
+if TYPE_CHECKING:
+    from .auth import HTTPSciTokenAuth
+
+_log = logging.getLogger(__name__)
+
+
+def refused(response: Response) -> bool:
+    """Tell whether the server refused for want of a token that it likes."""
+    return response.status_code in (401, 403)
+
+
+def answer_refusal(
+    auth: HTTPSciTokenAuth, response: Response, kwargs: dict[str, Any]
+) -> Response:
+    """Answer a 401 or 403, as far as the decision table allows.
+
+    At most two requests are sent: one with the token, where it had none, and one
+    with a renewed token. Where there is nothing to answer with, the refusal itself is
+    returned, and the log says why.
+
+    Parameters
+    ----------
+    auth : HTTPSciTokenAuth
+        Whose request it was.
+    response : requests.Response
+        The refusal.
+    kwargs : dict
+        What the request was sent with.
+    """
+    request = getattr(response, "request", None)
+    if request is None or getattr(response, "connection", None) is None:
+        return response  # mock adapters make such responses
+    sent: BearerToken | None
+    if "Authorization" not in request.headers:
+        response, sent = _answer(auth, response, kwargs)
+    else:
+        hook = hook_of(request)
+        sent = hook.sent if hook else None
+        if sent is not None and sent.header != request.headers["Authorization"]:
+            sent = None  # somebody else's credentials, and theirs to renew
+    if sent is None or not refused(response):
+        return response
+    return _renew(auth, response, sent, kwargs)
+
+
+def send(
+    auth: HTTPSciTokenAuth,
+    response: Response,
+    token: BearerToken,
+    kwargs: dict[str, Any],
+) -> Response:
+    """Send the request again with this token, if its body can be sent again."""
+    if rewound(response.request):
+        return send_again(response, token.header, kwargs)
+    _say(
+        auth,
+        response,
+        "no token was sent: this body cannot be sent twice; force=True or hosts= "
+        "sends the token at once",
+    )
+    return response
+
+
+def _answer(
+    auth: HTTPSciTokenAuth, response: Response, kwargs: dict[str, Any]
+) -> tuple[Response, BearerToken | None]:
+    """Answer the refusal of a request that had no credentials.
+
+    Returns the next response, or this one, and the token if it was sent.
+    """
+    url = response.request.url
+    origin, plan = origin_of(url), make_plan(auth, url, home_of(response.request))
+    if plan.token is None or origin is None:
+        why = plan.trouble or plan.verdict.why
+        _say(auth, response, f"no token was sent: {why}", about=plan.verdict.why)
+        return response, None
+    if plan.verdict.action is Action.ANSWER_CHALLENGE and not _asks(response):
+        _say(
+            auth,
+            response,
+            "the token names no host and nothing here asks for a bearer token, so none "
+            f"was sent; to send it, set REQUESTS_SCITOKENS_HOSTS={origin.netloc}",
+        )
+        return response, None
+    answer = send(auth, response, plan.token, kwargs)
+    if answer is response:
+        return response, None
+    if not refused(answer):
+        taken.add((origin, plan.token.holder))
+    return answer, plan.token
+
+
+def _renew(
+    auth: HTTPSciTokenAuth, response: Response, sent: BearerToken, kwargs: dict[str, Any]
+) -> Response:
+    """Answer the refusal of the token itself, with a different one."""
+    request = response.request
+    challenge = bearer_challenge(response.headers.get("WWW-Authenticate")) or {}
+    if challenge.get("error") != "insufficient_scope":
+        taken.discard((origin_of(request.url), sent.holder))
+    if auth.token is not None and not callable(auth.token):
+        return response  # there is only this one
+    plan = make_plan(auth, request.url, home_of(request), fresh=True)
+    if plan.token is None or plan.token == sent:
+        why = plan.trouble or "there is no other one"
+        _say(auth, response, f"the token was refused, and {why}", about="refused")
+        return response
+    return send(auth, response, plan.token, kwargs)
+
+
+def _asks(response: Response) -> bool:
+    """Tell whether this is a Bearer challenge (RFC 6750 section 3)."""
+    challenge = bearer_challenge(response.headers.get("WWW-Authenticate"))
+    return response.status_code == 401 and challenge is not None
+
+
+def _say(auth: HTTPSciTokenAuth, response: Response, text: str, about: str = "") -> None:
+    """Log why the caller gets the refusal; once for each origin and reason."""
+    origin = origin_of(response.request.url)
+    level = logging.INFO if auth.is_default else logging.WARNING
+    if (origin, level, about or text) not in said:
+        said.add((origin, level, about or text))
+        _log.log(level, "%s answered %d; %s", origin, response.status_code, text)

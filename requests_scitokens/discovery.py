@@ -1,0 +1,348 @@
+"""Where tokens are found, read and remembered."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shlex
+import stat
+import time
+from collections.abc import Iterator
+from typing import NamedTuple, TypeVar
+
+from requests import RequestException
+
+from .memory import said
+from .origin import Origin
+from .policy import Standing, standing
+from .token import LIMIT, WHITE_SPACE, BearerToken, MalformedTokenError
+
+_log = logging.getLogger(__name__)
+
+#: Where the last place is: anybody can put a file there.
+SHARED_DIRECTORY = "/tmp"  # noqa: S108
+
+#: A remembered token with less validity than this, in seconds, is read again.
+RENEWAL_MARGIN = 10
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+
+class TokenNotFoundError(RequestException):
+    """No usable token was found, and the request may not go without one.
+
+    As every `requests.RequestException` it is an `OSError` too. The message lists
+    every place looked in, and what was wrong with what was there.
+    """
+
+
+class Look(NamedTuple):
+    """What one place gave: a token that may be used, or a reason.
+
+    Attributes
+    ----------
+    place : str
+        The place, as a person would name it.
+    token : BearerToken or None
+        The token found there.
+    reason : str
+        Why there is none, or why it is not used.
+    ends : bool
+        Whether the search ends here.
+    """
+
+    place: str
+    token: BearerToken | None = None
+    reason: str = ""
+    ends: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.reason or 'a token'}"
+
+
+def find(
+    origin: Origin | None = None,
+    audience: tuple[str, ...] = (),
+    *,
+    fresh: bool = False,
+) -> tuple[Look | None, list[Look]]:
+    """Search all places in order, up to the one that decides.
+
+    WLCG Bearer Token Discovery 1.0: a token ends the search, and so does something
+    malformed; an empty value continues it. Nothing is verified and no network is
+    touched.
+
+    Parameters
+    ----------
+    origin : Origin or None
+        Where the token is to go: HTCondor's directory may hold one for each server.
+    audience : tuple of str, optional
+        What the caller wants the token's audience to be.
+    fresh : bool, optional
+        Whether files are read again although nothing about them has changed.
+
+    Returns
+    -------
+    found : Look or None
+        The place that gave a token, which may have expired.
+    passed : list of Look
+        The places before it that gave none, with the reasons.
+    """
+    passed: list[Look] = []
+    for look in look_everywhere(origin, audience, fresh=fresh):
+        if look.token is not None and not look.reason:
+            return look, passed
+        passed.append(look)
+        if look.ends:
+            break
+    return None, passed
+
+
+def look_everywhere(
+    origin: Origin | None = None,
+    audience: tuple[str, ...] = (),
+    *,
+    fresh: bool = False,
+) -> Iterator[Look]:
+    """Look in every place, one after the other, whatever is found.
+
+    Of HTCondor's directory only the file that was chosen before is looked at, where
+    that still holds and the look is not to be `fresh`.
+    """
+    yield _look_at_value("BEARER_TOKEN")
+    yield _look_at_named_file("BEARER_TOKEN_FILE", fresh)
+    # What IGWN's tools document, in the same two forms.
+    yield _look_at_value("SCITOKEN")
+    yield _look_at_named_file("SCITOKEN_FILE", fresh)
+    yield from _look_at_condor(origin, audience, fresh)
+    if hasattr(os, "geteuid"):
+        name = f"bt_u{os.geteuid()}"
+        runtime = os.environ.get("XDG_RUNTIME_DIR")
+        if runtime:
+            path = os.path.join(runtime, name)
+            yield _look_at_file(f"$XDG_RUNTIME_DIR/{name} ({path})", path, fresh)
+        else:
+            yield Look("$XDG_RUNTIME_DIR", reason="not set")
+        path = os.path.join(SHARED_DIRECTORY, name)
+        yield _look_at_file(path, path, fresh, own=True)
+
+
+# --- the places
+
+
+def _look_at_value(variable: str) -> Look:
+    value = os.environ.get(variable, "")
+    if not value.strip(WHITE_SPACE):
+        reason = "empty" if variable in os.environ else "not set"
+        return Look(f"${variable}", reason=reason)
+    return _parse(f"${variable}", value)
+
+
+def _look_at_named_file(variable: str, fresh: bool) -> Look:
+    path = os.environ.get(variable, "")
+    if not path:
+        return Look(f"${variable}", reason="not set")
+    return _look_at_file(f"${variable} ({path})", path, fresh)
+
+
+def _look_at_condor(
+    origin: Origin | None, audience: tuple[str, ...], fresh: bool
+) -> Iterator[Look]:
+    """Choose from HTCondor's directory, which holds one file for each service.
+
+    The first token that names the origin is taken, else the first that is unbound.
+    """
+    place = "$_CONDOR_CREDS"
+    directory = os.environ.get("_CONDOR_CREDS", "")
+    if not directory:
+        yield Look(place, reason="not set")
+        return
+    try:
+        signature = _signature(os.stat(directory))
+        known = _choices.get((directory, origin, audience))
+        if known is not None and known.signature == signature and not fresh:
+            look = _look_at_use_file(directory, known.name, fresh)
+            if look == known.look and not expiring(look.token):
+                yield look
+                return
+        names = [name for name in os.listdir(directory) if name.endswith(".use")]
+    except OSError as error:
+        yield Look(f"{place} ({directory})", reason=_trouble(error))
+        return
+    if not names:
+        yield Look(f"{place} ({directory})", reason="no file there is called *.use")
+        return
+    names.sort(key=lambda name: (name != "scitokens.use", name))
+    looks = [_look_at_use_file(directory, name, fresh) for name in names]
+    best = max(looks, key=lambda look: _fit(look.token, origin, audience))
+    found = _fit(best.token, origin, audience) > 0
+    if found:
+        choice = _Choice(signature, names[looks.index(best)], best)
+        _remember(_choices, (directory, origin, audience), choice)
+    for look in looks:
+        if look.token is None:
+            yield look._replace(ends=look.ends and not found)
+        elif look is best and found:
+            yield look
+        else:
+            yield look._replace(reason=_unfit(look.token))
+
+
+def _look_at_use_file(directory: str, name: str, fresh: bool) -> Look:
+    return _look_at_file(f"$_CONDOR_CREDS/{name}", os.path.join(directory, name), fresh)
+
+
+class _Choice(NamedTuple):
+    signature: tuple[int, ...]
+    name: str
+    look: Look
+
+
+# (directory, origin, audience): the file chosen from it. HTCondor renames its files
+# into place, which changes the directory. So while that and the chosen file are what
+# they were, none of the other files, of which there may be many, is looked at.
+_choices: dict[tuple[str, Origin | None, tuple[str, ...]], _Choice] = {}
+
+
+def _fit(
+    token: BearerToken | None, origin: Origin | None, audience: tuple[str, ...]
+) -> int:
+    """Rank a token that could go to this origin; 0 if it could not."""
+    if token is None or token.expires <= time.time():
+        return 0
+    if origin is None:
+        return 1
+    return {Standing.NAMED: 2, Standing.UNBOUND: 1, Standing.ELSEWHERE: 0}[
+        standing(token, origin, audience)
+    ]
+
+
+def _unfit(token: BearerToken) -> str:
+    return token.expired() or (
+        f"a token for {', '.join(token.audience) or 'any server'}; "
+        "it was not the first that fits"
+    )
+
+
+# --- files
+
+
+class _Read(NamedTuple):
+    signature: tuple[int, ...]
+    look: Look
+
+
+# (path, whether it must be the user's own): what the file held.
+_remembered: dict[tuple[str, bool], _Read] = {}
+
+
+def _look_at_file(place: str, path: str, fresh: bool, *, own: bool = False) -> Look:
+    """Read a token file, unless what was read before still holds."""
+    try:
+        signature = _signature(os.stat(path))
+    except OSError as error:
+        return Look(place, reason=_trouble(error))
+    known = _remembered.get((path, own))
+    if known is None or known.signature != signature or fresh or expiring(known.look.token):
+        try:
+            known = _read(path, own)
+        except FileNotFoundError as error:  # gone since the look above
+            return Look(place, reason=_trouble(error))
+        except OSError as error:
+            return Look(place, reason=f"it cannot be read: {_trouble(error)}", ends=True)
+        _remember(_remembered, (path, own), known)
+    return known.look._replace(place=place)
+
+
+def _remember(memory: dict[_Key, _Value], key: _Key, value: _Value) -> None:
+    if len(memory) >= 4096:  # programs that make up paths or hosts; rare
+        memory.clear()
+    memory[key] = value
+
+
+def expiring(token: BearerToken | None) -> bool:
+    """Tell whether there is no token, or one that is soon to be replaced."""
+    return token is None or token.expires < time.time() + RENEWAL_MARGIN
+
+
+def _read(path: str, own: bool) -> _Read:
+    # What is opened is what is judged: the path may be another file by then. A
+    # FIFO without a writer must not block.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+    descriptor = os.open(path, flags)
+    try:
+        status = os.fstat(descriptor)
+        problem = _unreadable(status, own)
+        if problem:
+            return _Read(_signature(status), Look(path, reason=problem, ends=True))
+        content = b""
+        while len(content) <= LIMIT:
+            more = os.read(descriptor, LIMIT + 1 - len(content))
+            if not more:
+                break
+            content += more
+    finally:
+        os.close(descriptor)
+    look = _judge_content(path, content)
+    if look.token is not None:
+        _warn_if_exposed(path, status)
+    return _Read(_signature(status), look)
+
+
+def _unreadable(status: os.stat_result, own: bool) -> str:
+    if not stat.S_ISREG(status.st_mode):
+        return "it is not a regular file"
+    if status.st_size > LIMIT:
+        return f"it is longer than {LIMIT} bytes, and no token is"
+    if own and status.st_uid != os.geteuid():
+        return f"it belongs to another user (uid {status.st_uid})"
+    return ""
+
+
+def _warn_if_exposed(path: str, status: os.stat_result) -> None:
+    """Say once for each file that others can read it; elsewhere than POSIX all say so."""
+    exposed = hasattr(os, "geteuid") and status.st_mode & stat.S_IROTH
+    if exposed and ("exposed", path) not in said:
+        said.add(("exposed", path))
+        advice = f"chmod 600 {shlex.quote(path)}"
+        _log.warning(
+            "every user of this machine can read the token in %s: %s", path, advice
+        )
+
+
+def _judge_content(place: str, content: bytes) -> Look:
+    text = content.decode("latin-1").strip(WHITE_SPACE)  # no byte is left unjudged
+    if not text:
+        return Look(place, reason="empty")
+    if text.startswith("{"):
+        try:
+            text = json.loads(text)["access_token"].strip(WHITE_SPACE)
+        except (ValueError, KeyError, AttributeError, RecursionError):
+            return Look(place, reason="it is JSON without an access_token", ends=True)
+    return _parse(place, text)
+
+
+def _signature(status: os.stat_result) -> tuple[int, ...]:
+    return (
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+    )
+
+
+def _trouble(error: OSError) -> str:
+    return error.strerror or type(error).__name__
+
+
+# --- the text
+
+
+def _parse(place: str, text: str) -> Look:
+    try:
+        return Look(place, BearerToken.parse(text))
+    except MalformedTokenError as error:
+        return Look(place, reason=f"not a bearer token: {error}", ends=True)

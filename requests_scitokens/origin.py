@@ -1,0 +1,131 @@
+"""Which scheme, host and port Requests connects to for a URL; pure functions."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from functools import lru_cache
+from typing import NamedTuple
+from urllib.parse import parse_qsl, urlsplit
+
+from requests import PreparedRequest, RequestException
+from urllib3.exceptions import HTTPError
+from urllib3.util import parse_url
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+#: Query parameters that hold a token or its like: RFC 6750 section 2.3 and the
+#: storage servers; their redirects; object stores' presigned addresses.
+TOKEN_PARAMETERS = frozenset(
+    {
+        "access_token",
+        "authz",
+        "dcache-http-uuid",
+        "x-amz-signature",
+        "x-goog-signature",
+        "xrdhttptk",
+    }
+)
+
+
+class Origin(NamedTuple):
+    """Scheme, host and port of a URL (RFC 6454), normalised."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @property
+    def netloc(self) -> str:
+        """Host and port as a URL has them; a default port is left out."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.netloc}"
+
+
+#: An origin that no request has.
+NOWHERE = Origin("", "", 0)
+
+
+def origin_of(url: str | None) -> Origin | None:
+    """Return where Requests will connect to for this URL.
+
+    `None` where that is not HTTP, or where one parser of URLs reads another host
+    than the next: Requests uses two, and only one of them connects.
+    """
+    match = _START.match(url or "")
+    return _origin(match[0]) if match else None
+
+
+_START = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
+
+
+@lru_cache(maxsize=4096)
+def _origin(start: str) -> Origin | None:
+    scheme, authority = start.lower().split("://")
+    found = split_host_port(authority.rpartition("@")[2]) if _one_reading(start) else None
+    if found is None:
+        return None
+    return Origin(scheme, found[0], found[1] or DEFAULT_PORTS[scheme])
+
+
+def _one_reading(start: str) -> bool:
+    try:
+        one, other = urlsplit(start), parse_url(start)
+        return (one.hostname, one.port) == ((other.host or "").strip("[]"), other.port)
+    except (ValueError, HTTPError):
+        return False
+
+
+_HOST_PORT = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]:@/\\?#%\s]+)(?::([0-9]{1,5}))?")
+_NAME = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
+
+
+def split_host_port(text: str) -> tuple[str, int | None] | None:
+    """Split and normalise `host`, `host:port` or `[::1]:port`."""
+    match = _HOST_PORT.fullmatch(text.lower())
+    if match is None:
+        return None
+    host, port = match[1], int(match[2]) if match[2] else None
+    if host.startswith("["):
+        try:
+            return ipaddress.IPv6Address(host[1:-1]).compressed, port
+        except ValueError:
+            return None
+    if not host.isascii():
+        host = _to_ascii(host)
+    host = host.removesuffix(".")
+    return (host, port) if _NAME.fullmatch(host) else None
+
+
+def _to_ascii(host: str) -> str:
+    """Apply IDNA exactly as Requests does to the host of a URL."""
+    request = PreparedRequest()
+    try:
+        request.prepare_url(f"https://{host}/", None)
+    except RequestException:
+        return ""
+    return urlsplit(request.url or "").hostname or ""
+
+
+def is_address(host: str) -> bool:
+    """Tell whether this is an IP address, in whatever way it is written."""
+    return ":" in host or host.rpartition(".")[2].removeprefix("0x").isdecimal()
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether this host can only be this machine."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def carries_token(url: str) -> bool:
+    """Tell whether a query parameter of this URL holds a token."""
+    if "?" not in url:
+        return False
+    names = (name.lower() for name, _ in parse_qsl(urlsplit(url).query))
+    return any(name in TOKEN_PARAMETERS for name in names)

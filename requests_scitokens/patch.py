@@ -1,0 +1,133 @@
+"""Every `requests.Session` defaults to `HTTPSciTokenAuth`.
+
+Importing this module switches that on. Called, it sends an HTTP PATCH: its name is
+that function's too.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from threading import Lock
+from types import ModuleType
+from typing import Any
+
+import requests
+import wrapt
+
+from . import memory
+from .auth import HTTPSciTokenAuth
+from .hook import follow_redirect
+
+__all__ = ["disable", "enable", "enabled"]
+
+_switching = Lock()
+
+
+def enable() -> None:
+    """Give every `requests.Session` made from now on the user's token.
+
+    Sessions that were made while this was on before have it again, too. Where the
+    caller gives a session, or a request, credentials of any kind, those are used.
+    """
+    with _switching:
+        memory.autopatched = True
+        for name, wrapper in _WRAPPERS.items():
+            if _wrapper(name) is None:
+                wrapt.wrap_function_wrapper(requests.Session, name, wrapper)
+
+
+def disable() -> None:
+    """Let every `requests.Session` be as Requests makes it again.
+
+    Sessions that were made before are as without credentials from now on.
+    """
+    with _switching:
+        memory.autopatched = False
+        for name in _WRAPPERS:
+            ours: Any = vars(requests.Session).get(name)
+            # What others have wrapped around ours stays; ours does nothing now.
+            if _is_ours(ours):
+                setattr(requests.Session, name, ours.__wrapped__)
+
+
+def enabled() -> bool:
+    """Tell whether every `requests.Session` defaults to `HTTPSciTokenAuth`."""
+    return memory.autopatched
+
+
+# --- what is wrapped around three methods of requests.Session
+
+
+def _init(
+    wrapped: Callable[..., None],
+    instance: requests.Session,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> None:
+    wrapped(*args, **kwargs)
+    _give_default(instance)
+
+
+def _setstate(
+    wrapped: Callable[..., None],
+    instance: requests.Session,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> None:
+    """Let a copied or unpickled session's handler ask that session's `trust_env`."""
+    wrapped(*args, **kwargs)
+    auth = vars(instance).get("auth")
+    if isinstance(auth, HTTPSciTokenAuth) and auth.is_default:
+        instance.auth = HTTPSciTokenAuth.default_for(instance)
+
+
+def _rebuild_auth(
+    wrapped: Callable[..., None],
+    _instance: requests.Session,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> None:
+    wrapped(*args, **kwargs)
+    _follow(*args, **kwargs)
+
+
+def _follow(
+    prepared_request: requests.PreparedRequest, response: requests.Response
+) -> None:
+    follow_redirect(prepared_request, response)
+
+
+def _give_default(session: requests.Session) -> None:
+    # A subclass that has a class attribute or a property keeps it.
+    if memory.autopatched and vars(session).get("auth", session) is None:
+        session.auth = HTTPSciTokenAuth.default_for(session)
+
+
+_WRAPPERS = {"__init__": _init, "__setstate__": _setstate, "rebuild_auth": _rebuild_auth}
+
+
+def _is_ours(method: Any) -> bool:
+    return getattr(method, "_self_wrapper", None) in _WRAPPERS.values()
+
+
+def _wrapper(name: str) -> Any:
+    """Return our wrapper around a method, under whatever others put around it."""
+    method = vars(requests.Session).get(name)
+    while method is not None and not _is_ours(method):
+        method = getattr(method, "__wrapped__", None)
+    return method
+
+
+class _CallableModule(ModuleType):
+    """A module that can be called as the function of the same name."""
+
+    def __call__(self, url: str | bytes, data: Any = None, **kwargs: Any) -> Any:
+        """Send a PATCH request with the user's token, where that belongs."""
+        from .api import patch
+
+        return patch(url, data, **kwargs)
+
+
+sys.modules[__name__].__class__ = _CallableModule
+enable()

@@ -1,0 +1,107 @@
+"""What to do about one request: which token, and whether it may go there."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from . import policy
+from .memory import said, taken
+from .origin import Origin, origin_of
+from .policy import Action, Verdict
+from .token import BearerToken
+
+if TYPE_CHECKING:
+    from .auth import HTTPSciTokenAuth
+
+_log = logging.getLogger(__name__)
+
+
+class Plan(NamedTuple):
+    """What to do about a request.
+
+    Attributes
+    ----------
+    token : BearerToken or None
+        The token, only if it may be sent there, now or in answer to a refusal.
+    verdict : Verdict
+        What may be done, and why.
+    trouble : str
+        What is wrong with the token, or why there is none.
+    """
+
+    token: BearerToken | None
+    verdict: Verdict
+    trouble: str = ""
+
+    @property
+    def attached(self) -> BearerToken | None:
+        """The token, if it goes with the request at once."""
+        return self.token if self.verdict.action is Action.ATTACH else None
+
+
+def make_plan(
+    auth: HTTPSciTokenAuth,
+    url: str | None,
+    home: Origin | None = None,
+    *,
+    fresh: bool = False,
+) -> Plan:
+    """Decide about a request to this URL.
+
+    Parameters
+    ----------
+    auth : HTTPSciTokenAuth
+        Whose request it is.
+    url : str or None
+        Where it goes.
+    home : Origin, optional
+        Where the caller sent it; another origin after a redirect.
+    fresh : bool, optional
+        Whether token files are read again although nothing about them has changed.
+    """
+    origin, hosts, asked = origin_of(url), hosts_now(auth), auth.asked
+    why = policy.barred(url or "", origin, hosts=hosts, asked=asked)
+    if origin is None or why:
+        return Plan(None, Verdict(Action.NEVER, why))
+    token, trouble = auth.obtain(url, fresh=fresh)
+    if token is None:
+        return Plan(None, Verdict(Action.NEVER, "there is no token"), trouble)
+    verdict = policy.judge(
+        token,
+        origin,
+        home=home or origin,
+        hosts=hosts,
+        asked=asked,
+        chosen=not auth.is_default,
+        taken=(origin, token.holder) in taken,
+        audience=auth.audiences,
+    )
+    usable = not trouble and verdict.action is not Action.NEVER
+    return Plan(token if usable else None, verdict, trouble)
+
+
+def hosts_now(auth: HTTPSciTokenAuth) -> tuple[policy.HostPattern, ...] | None:
+    """Return where tokens may go: by `hosts=`, else by the environment.
+
+    Raises
+    ------
+    ValueError
+        If the environment's is not understood. A handler that the autopatch made
+        sends no token then.
+    """
+    if auth.hosts is not None:
+        return policy.parse_hosts(auth.hosts)
+    text = os.environ.get("REQUESTS_SCITOKENS_HOSTS", "").strip()
+    if not text:
+        return None
+    try:
+        return policy.parse_hosts(text)
+    except ValueError as error:
+        if not auth.is_default:
+            raise ValueError(f"REQUESTS_SCITOKENS_HOSTS: {error}") from None
+        if text not in said:
+            said.add(text)
+            _log.warning("no token is sent; REQUESTS_SCITOKENS_HOSTS: %s", error)
+        return ()

@@ -1,0 +1,75 @@
+"""Sends a refused request once more: its body, cookies, history."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+from requests import PreparedRequest, RequestException, Response
+from requests.cookies import extract_cookies_to_jar, get_cookie_header
+from requests.utils import rewind_body
+from urllib3.exceptions import HTTPError
+
+
+def rewound(request: PreparedRequest) -> bool:
+    """Put the body back to where it was; tell whether that worked.
+
+    Only what is sure to give the same bytes again counts: an iterator, or an object
+    with nothing but `read`, would leave a shortened file on the server.
+    """
+    if request.body is None or isinstance(request.body, (str, bytes, bytearray)):
+        return True
+    try:
+        rewind_body(request)
+    except (RequestException, OSError, ValueError):  # no position, or closed
+        return False
+    return True
+
+
+def send_again(response: Response, authorization: str, kwargs: dict[str, Any]) -> Response:
+    """Send the request that got this response again, with these credentials.
+
+    Parameters
+    ----------
+    response : requests.Response
+        The refusal; its request's body is where it was before.
+    authorization : str
+        The `Authorization` field's value.
+    kwargs : dict
+        What the request was sent with: `timeout`, `verify`, `cert`, `proxies`,
+        `stream`.
+    """
+    _drain(response)
+    request = response.request.copy()
+    _carry_cookies(request, response)
+    request.headers["Authorization"] = authorization
+    started = time.perf_counter()
+    answer: Response = response.connection.send(request, **kwargs)
+    answer.elapsed = timedelta(seconds=time.perf_counter() - started)
+    answer.history = [*response.history, response]
+    answer.request = request
+    return answer
+
+
+def _drain(response: Response) -> None:
+    """Read what is left of the response, so that its connection can be used again."""
+    # It may be broken off, or read already; it was a refusal anyway.
+    with suppress(RequestException, HTTPError, OSError, RuntimeError):
+        response.content  # noqa: B018
+    response.close()
+
+
+def _carry_cookies(request: PreparedRequest, response: Response) -> None:
+    """Send the cookies that the refusal set, but no others than the caller would."""
+    jar = request._cookies
+    if jar is None:  # a request prepared by hand
+        return
+    field = request.headers.pop("Cookie", None)
+    from_jar = get_cookie_header(jar, request)
+    extract_cookies_to_jar(jar, response.request, response.raw)
+    if field is None or field == from_jar:
+        request.prepare_cookies(jar)
+    else:
+        request.headers["Cookie"] = field  # the caller's own

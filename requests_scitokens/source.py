@@ -1,0 +1,108 @@
+"""Where a handler's token comes from: given, a function's, or discovered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from . import discovery
+from .origin import Origin
+from .token import BearerToken, MalformedTokenError
+from .utils import serialize_token
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from scitokens import SciToken
+
+    Given: TypeAlias = SciToken | str | bytes | bool | None
+    TokenFunction: TypeAlias = Callable[[str], Given]
+
+
+class Found(NamedTuple):
+    """A token, and what keeps it from being used, if anything does."""
+
+    token: BearerToken | None
+    trouble: str = ""
+
+
+def check(given: object, what: str) -> None:
+    """Refuse what cannot be a token, without quoting it.
+
+    Raises
+    ------
+    TypeError
+        If it is of another type.
+    MalformedTokenError
+        If it is text that is no bearer token.
+    """
+    if isinstance(given, (str, bytes)):
+        try:
+            BearerToken.parse(given)
+        except MalformedTokenError as error:
+            raise MalformedTokenError(f"{what} is not a bearer token: {error}") from None
+    elif not (given is None or isinstance(given, bool) or hasattr(given, "serialize")):
+        raise TypeError(
+            f"{what} is of type {type(given).__name__}; a SciToken, a str or bytes, True, "
+            "or a function that returns one of these was expected"
+        )
+
+
+def strings(value: str | Iterable[str] | None, what: str) -> tuple[str, ...]:
+    """Return a string, or several, as a tuple.
+
+    Raises
+    ------
+    TypeError
+        If there is anything but strings.
+    """
+    if value is None:
+        return ()
+    found = (value,) if isinstance(value, str) else tuple(value)
+    if not all(isinstance(string, str) for string in found):
+        raise TypeError(f"{what} takes a string or a list of strings")
+    return found
+
+
+def given_token(given: SciToken | str | bytes) -> BearerToken:
+    """Return the token that the caller gave.
+
+    A `SciToken` that holds its private key is serialised again, for as long as the
+    last time, before it expires.
+    """
+    token = BearerToken.parse(serialize_token(given))
+    if discovery.expiring(token) and getattr(given, "_key", None) is not None:
+        claims = token.claims or {}
+        lifetime = max(int(token.expires - claims.get("iat", token.expires)), 0) or 600
+        # The issuer may have been an argument the last time, and no claim of its own.
+        text = given.serialize(issuer=claims.get("iss"), lifetime=lifetime)  # type: ignore[union-attr]
+        token = BearerToken.parse(text)
+    return token
+
+
+def discovered(
+    origin: Origin | None, audience: tuple[str, ...], *, fresh: bool = False
+) -> Found:
+    """Discover the user's token; `fresh` as in `discovery.find`."""
+    look, passed = discovery.find(origin, audience, fresh=fresh)
+    if look is None or look.token is None:
+        return Found(None, "; ".join(map(str, passed)))
+    token, trouble = look.token, look.token.expired()
+    if trouble:
+        trouble += "; renew it, for example with htgettoken"
+    elif audience and set(audience).isdisjoint(token.audience):
+        has = ", ".join(token.audience) or "no one in particular"
+        trouble = f"it is for {has}, not for {', '.join(audience)}"
+    return Found(token, trouble and f"{look.place}: {trouble}")
+
+
+def as_scitoken(token: BearerToken, discover_kwargs: dict[str, Any]) -> SciToken:
+    """Return the token as a `SciToken`, verified only where keywords ask for it."""
+    from scitokens import SciToken  # slow to import, and needed only here
+
+    if discover_kwargs:
+        return SciToken.deserialize(token.serialized, **discover_kwargs)
+    scitoken = SciToken()
+    scitoken.update_claims(token.claims or {})
+    scitoken._serialized_token = token.serialized
+    return scitoken

@@ -1,0 +1,137 @@
+"""Without a usable token the caller gets the server's own answer."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+import pytest
+import requests
+
+import requests_scitokens
+from requests_scitokens import HTTPSciTokenAuth, TokenNotFoundError
+
+from .ways import CHOSEN, unchanged
+
+PLACES = (
+    "$BEARER_TOKEN: not set",
+    "$BEARER_TOKEN_FILE: not set",
+    "$SCITOKEN: not set",
+    "$SCITOKEN_FILE: not set",
+    "$_CONDOR_CREDS: not set",
+    "$XDG_RUNTIME_DIR/bt_u",
+    "/tmp/bt_u",
+)
+
+
+@pytest.fixture(autouse=True)
+def nothing_in_tmp(monkeypatch, tmp_path):
+    monkeypatch.setattr("requests_scitokens.discovery.SHARED_DIRECTORY", str(tmp_path))
+
+
+@pytest.mark.parametrize("answer", ["bearer", "storm", "xrootd"])
+@pytest.mark.parametrize("send", CHOSEN)
+def test_a_chosen_handler_says_once_where_it_looked(serve, send, answer, caplog):
+    server = serve(answer=answer)
+    caplog.set_level(logging.DEBUG, "requests_scitokens")
+    for _ in range(2):
+        response = send("GET", f"{server.url}/hello.txt")
+        assert response.status_code == server.received[0].status
+        assert response.history == []
+    assert len(server.received) == 2
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert server.url in record.getMessage()
+    positions = [record.getMessage().index(place) for place in PLACES[:-1]]
+    assert positions == sorted(positions)
+
+
+@pytest.mark.usefixtures("patched")
+def test_the_autopatch_says_nothing(serve, caplog):
+    server = serve()
+    caplog.set_level(logging.DEBUG, "requests_scitokens")
+    response = unchanged("GET", f"{server.url}/hello.txt")
+    assert (response.status_code, response.history) == (401, [])
+    assert not caplog.records
+
+
+def test_force_raises_before_a_byte_is_sent(serve):
+    server = serve()
+    with pytest.raises(TokenNotFoundError) as caught:
+        requests.get(f"{server.url}/hello.txt", auth=HTTPSciTokenAuth(force=True))
+    assert server.received == []
+    assert isinstance(caught.value, OSError)
+    assert isinstance(caught.value, requests.RequestException)
+    for place in PLACES[:-1]:
+        assert place in str(caught.value)
+    assert f"{os.sep}bt_u{os.geteuid()}: No such file" in str(caught.value)
+
+
+def test_force_raises_for_a_token_with_another_audience(serve, issuer, token_file):
+    token_file.write_text(issuer.mint(audience="https://a.example.org"))
+    auth = HTTPSciTokenAuth(force=True, audience="https://b.example.org")
+    with pytest.raises(TokenNotFoundError, match=r"for https://a\.example\.org, not for"):
+        requests.get(f"{serve().url}/hello.txt", auth=auth)
+
+
+def test_an_expired_token_is_not_sent(serve, issuer, token_file, caplog):
+    token_file.write_text(issuer.mint(lifetime=-10800))
+    server = serve()
+    assert requests_scitokens.get(f"{server.url}/hello.txt").status_code == 401
+    assert [one.authorization for one in server.received] == [None]
+    assert f"({token_file}): it expired 3 h 0 min ago; renew it" in caplog.text
+    with pytest.raises(TokenNotFoundError, match="it expired 3 h 0 min ago"):
+        requests_scitokens.get(f"{server.url}/hello.txt", force=True)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"inner white space", "it has white space inside"),
+        (b"control\x00character", "it has a control character inside"),
+        ("τόκεν".encode(), "it has a character that no token has"),
+        (b"0" * 10_000_000, "it is longer than 65536 bytes"),
+        (b'{"access_token": 1}', "it is JSON without an access_token"),
+    ],
+)
+@pytest.mark.parametrize("send", CHOSEN)
+def test_a_malformed_token_never_reaches_a_header(
+    serve, token_file, caplog, send, content, reason
+):
+    token_file.write_bytes(content)
+    server = serve()
+    assert send("GET", f"{server.url}/hello.txt").status_code == 401
+    assert [one.authorization for one in server.received] == [None]
+    assert f"{token_file.name} ({token_file}): " in caplog.text
+    assert reason in caplog.text
+    assert "inner white" not in caplog.text
+
+
+def test_a_directory_a_fifo_or_a_broken_link_never_hangs(serve, token_file, caplog):
+    server = serve(answer="storm")
+    for make, reason in (
+        (token_file.mkdir, "it is not a regular file"),
+        (lambda: os.mkfifo(token_file), "it is not a regular file"),
+        (lambda: token_file.symlink_to("nowhere"), "No such file or directory"),
+    ):
+        make()
+        caplog.clear()
+        requests_scitokens.memory.said.clear()
+        assert requests_scitokens.get(f"{server.url}/hello.txt").status_code == 401
+        assert f"({token_file}): {reason}" in caplog.text
+        token_file.rmdir() if token_file.is_dir() else token_file.unlink()
+
+
+def test_a_file_that_cannot_be_read_is_named(serve, token_file, caplog, monkeypatch):
+    token_file.write_text("a.b.c")
+    server, really = serve(), os.open
+
+    def deny(path, *args):
+        if path == str(token_file):
+            raise PermissionError(13, "Permission denied", path)
+        return really(path, *args)
+
+    # A superuser, under whom the tests may run, can read whatever its mode says.
+    monkeypatch.setattr("requests_scitokens.discovery.os.open", deny)
+    assert requests_scitokens.get(f"{server.url}/hello.txt").status_code == 401
+    assert f"({token_file}): it cannot be read: Permission denied" in caplog.text

@@ -1,0 +1,196 @@
+"""The autopatch: every requests.Session defaults to HTTPSciTokenAuth."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+import threading
+from importlib import import_module
+
+import pytest
+import requests
+import wrapt
+
+import requests_scitokens
+from requests_scitokens import HTTPSciTokenAuth
+
+patch = import_module("requests_scitokens.patch")
+patch.disable()  # importing it patches
+
+URL = "https://a.example.org/"
+PLAIN = {
+    name: vars(requests.Session)[name]
+    for name in ("__init__", "__setstate__", "rebuild_auth")
+}
+
+
+def prepared(session, url=URL, **kwargs):
+    return session.prepare_request(requests.Request("GET", url, **kwargs))
+
+
+@pytest.mark.usefixtures("patched")
+def test_a_session_has_exactly_the_handler():
+    assert type(requests.Session().auth) is HTTPSciTokenAuth
+    assert requests.Session().auth.is_default
+    assert patch.enabled()
+
+
+def test_disabling_restores_everything():
+    for _ in range(3):
+        patch.enable()
+        patch.enable()
+        session = requests.Session()
+        patch.disable()
+        patch.disable()
+        assert not patch.enabled()
+        assert {name: vars(requests.Session)[name] for name in PLAIN} == PLAIN
+        assert requests.Session().auth is None
+        assert prepared(session).hooks == {"response": []}
+
+
+@pytest.mark.usefixtures("patched")
+def test_a_request_that_no_token_is_for_stays_exactly_as_it_was(issuer, token_file):
+    token_file.write_text(issuer.mint(audience="https://elsewhere.example.org"))
+    with requests.Session() as session:
+        ours = vars(prepared(session))
+        session.auth = None
+        theirs = vars(prepared(session))
+    for request in ours, theirs:
+        request["_cookies"] = list(request["_cookies"])
+    assert ours == theirs
+
+
+@pytest.mark.usefixtures("patched")
+def test_netrc_and_the_urls_credentials_keep_precedence(token_file, tmp_path, monkeypatch):
+    token_file.write_text("opaque")
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine a.example.org login user password secret\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    with requests.Session() as session:
+        assert prepared(session).headers["Authorization"].startswith("Basic ")
+        session.trust_env = False
+        assert "Authorization" not in prepared(session).headers
+        with_user = prepared(session, "https://user:secret@b.example.org/")
+        assert with_user.headers["Authorization"].startswith("Basic ")
+
+
+@pytest.mark.usefixtures("patched")
+def test_a_copied_session_asks_its_own_environment_setting(tmp_path, monkeypatch):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine a.example.org login user password secret\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    session = requests.Session()
+    for other in copy.copy(session), pickle.loads(pickle.dumps(session)):
+        assert "Authorization" in prepared(other).headers
+        other.trust_env = False
+        assert "Authorization" not in prepared(other).headers
+    assert "Authorization" in prepared(session).headers
+
+
+@pytest.mark.usefixtures("patched")
+def test_a_handler_without_its_session_trusts_the_environment():
+    auth = copy.deepcopy(requests.Session().auth)
+    assert requests.Request("GET", URL, auth=auth).prepare().hooks == {"response": []}
+
+
+@pytest.mark.usefixtures("patched")
+def test_an_unpickled_session_keeps_credentials_of_its_own():
+    session = requests.Session()
+    session.auth = ("user", "secret")
+    assert pickle.loads(pickle.dumps(session)).auth == ("user", "secret")
+
+
+@pytest.mark.usefixtures("patched")
+def test_subclasses_keep_what_they_set():
+    class InInit(requests.Session):
+        def __init__(self):
+            super().__init__()
+            self.auth = ("user", "secret")
+
+    class OnClass(requests.Session):
+        auth = ("user", "secret")
+
+        def __init__(self):
+            super().__init__()
+            del self.auth
+
+    class WithProperty(requests.Session):
+        auth = property(lambda self: ("user", "secret"), lambda self, value: None)
+
+    class NoInit(requests.Session):
+        auth = None
+
+        def __init__(self):
+            pass
+
+    assert InInit().auth == OnClass().auth == WithProperty().auth == ("user", "secret")
+    assert NoInit().auth is None
+    assert type(requests_scitokens.Session().auth) is HTTPSciTokenAuth
+    assert not requests_scitokens.Session().auth.is_default
+
+
+@pytest.mark.usefixtures("patched")
+def test_the_session_class_looks_as_before():
+    assert isinstance(requests.Session(), requests.Session)
+    assert list(inspect.signature(requests.Session.__init__).parameters) == ["self"]
+    assert requests.Session.rebuild_auth.__name__ == "rebuild_auth"
+
+
+def test_other_peoples_patches_stay():
+    calls = []
+
+    def theirs(wrapped, instance, args, kwargs):
+        calls.append("theirs")
+        return wrapped(*args, **kwargs)
+
+    before = vars(requests.Session)["__init__"]
+    try:
+        patch.enable()
+        wrapt.wrap_function_wrapper(requests.Session, "__init__", theirs)
+        assert type(requests.Session().auth) is HTTPSciTokenAuth
+        patch.disable()
+        assert requests.Session().auth is None
+        patch.enable()
+        assert type(requests.Session().auth) is HTTPSciTokenAuth
+        assert calls == ["theirs"] * 3
+    finally:
+        patch.disable()
+        requests.Session.__init__ = before
+
+
+def test_switching_on_and_off_from_threads_ends_in_the_last_state():
+    def switch():
+        for _ in range(100):
+            patch.enable()
+            patch.disable()
+
+    threads = [threading.Thread(target=switch) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    patch.disable()
+    assert {name: vars(requests.Session)[name] for name in PLAIN} == PLAIN
+
+
+@pytest.mark.usefixtures("patched")
+def test_a_request_made_before_it_was_switched_off_gets_no_token(serve, issuer, token_file):
+    token_file.write_text(issuer.mint())
+    server = serve()
+    with requests.Session() as session:
+        request = prepared(session, f"{server.url}/hello.txt")
+        assert len(request.hooks["response"]) == 1
+        patch.disable()
+        settings = session.merge_environment_settings(request.url, {}, None, None, None)
+        assert session.send(request, **settings).status_code == 401
+    assert len(server.received) == 1
+
+
+def test_the_module_sends_a_patch_request(serve, issuer):
+    server = serve({"/file": b"old"})
+    token = issuer.mint("write:/")
+    for function in requests_scitokens.patch, patch:
+        assert function(f"{server.url}/file", b"new", token=token).ok
+    assert {one.method for one in server.received} == {"PATCH"}
+    assert requests_scitokens.patch is patch

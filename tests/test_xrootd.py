@@ -1,0 +1,145 @@
+"""A real XRootD server with SciTokens, over TLS, in every way in."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .ways import CHOSEN
+from .xrootd import XRootD, available
+
+FETCH = Path(__file__).parent.parent / "demo" / "fetch.py"
+SIZE = 20_000_000
+
+# XRootD 5.5 understands a chunked body, which is what a generator becomes, only after
+# it has said "100 Continue"; whoever the client is.
+EXPECT = {"Expect": "100-continue"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def required():
+    reason = available()
+    if reason and os.environ.get("REQUIRE_REAL_SERVERS") == "1":
+        pytest.fail(f"a real XRootD is required: {reason}")
+    if reason:
+        pytest.skip(f"no real XRootD: {reason}")
+
+
+@pytest.fixture(scope="module")
+def xrootd(required, issuer):
+    with XRootD(issuer) as server:
+        yield server
+
+
+@pytest.fixture
+def url(xrootd, trusted):
+    hello = xrootd.root / "hello.txt"
+    hello.write_text("hello\n")
+    hello.chmod(0o644)
+    return xrootd.url
+
+
+def run(script, *args, **environment):
+    return subprocess.run(
+        [sys.executable, script, *args],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_an_unchanged_script_fetches_a_file(url, issuer, token_file):
+    token_file.write_text(issuer.mint("read:/", audience="ANY"))
+    hosts = url.removeprefix("https://")
+    without = run(FETCH, f"{url}/hello.txt")
+    assert without.returncode == 1
+    assert "403 Client Error" in without.stderr
+    patched = run(
+        FETCH,
+        f"{url}/hello.txt",
+        REQUESTS_SCITOKENS_AUTOPATCH="1",
+        REQUESTS_SCITOKENS_HOSTS=hosts,
+    )
+    assert (patched.stdout, patched.stderr) == ("hello\n", "")
+
+
+def test_an_unchanged_script_fetches_from_a_server_that_its_token_names(
+    xrootd, url, issuer, token_file
+):
+    token_file.write_text(issuer.mint("read:/", audience=xrootd.audience))
+    patched = run(FETCH, f"{url}/hello.txt", REQUESTS_SCITOKENS_AUTOPATCH="1")
+    assert (patched.stdout, patched.stderr) == ("hello\n", "")
+
+
+UNCHANGED = """
+import sys, requests
+url, source = sys.argv[1:]
+def parts():
+    with open(source, "rb") as body:
+        while part := body.read(1 << 16):
+            yield part
+with open(source, "rb") as body:
+    print(requests.put(url + "-file", data=body).status_code)
+expect = {"Expect": "100-continue"}
+print(requests.put(url + "-generator", data=parts(), headers=expect).status_code)
+print(requests.get(url + "-file").status_code)
+print(requests.delete(url + "-file").status_code)
+"""
+
+
+def test_an_unchanged_script_stores_large_files(xrootd, url, issuer, token_file, tmp_path):
+    token_file.write_text(issuer.mint("read:/ write:/", audience="ANY"))
+    content = os.urandom(SIZE)
+    source = tmp_path / "source"
+    source.write_bytes(content)
+    script = tmp_path / "store.py"
+    script.write_text(UNCHANGED)
+    done = run(
+        script,
+        f"{url}/unchanged",
+        source,
+        REQUESTS_SCITOKENS_AUTOPATCH="1",
+        REQUESTS_SCITOKENS_HOSTS=url.removeprefix("https://"),
+    )
+    assert (done.stdout.split(), done.stderr) == (["200"] * 4, "")
+    assert (xrootd.root / "unchanged-generator").read_bytes() == content
+    assert not (xrootd.root / "unchanged-file").exists()
+
+
+@pytest.mark.parametrize("send", CHOSEN)
+def test_each_way_fetches_stores_and_deletes(
+    xrootd, url, issuer, token_file, tmp_path, send, monkeypatch
+):
+    token_file.write_text(issuer.mint("read:/ write:/", audience="ANY"))
+    assert send("GET", f"{url}/hello.txt").content == b"hello\n"
+    # Where tokens go at once: XRootD closes the connection in the middle of an upload
+    # that it refuses, and then there is no refusal to answer.
+    monkeypatch.setenv("REQUESTS_SCITOKENS_HOSTS", url.removeprefix("https://"))
+    content = os.urandom(SIZE)
+    source = tmp_path / "source"
+    source.write_bytes(content)
+    stored = xrootd.root / send.__name__
+    with source.open("rb") as body:
+        assert send("PUT", f"{url}/{send.__name__}", data=body).ok
+    assert stored.read_bytes() == content
+    assert send("DELETE", f"{url}/{send.__name__}").ok
+    assert not stored.exists()
+    parts = (content[start : start + 65536] for start in range(0, SIZE, 65536))
+    assert send("PUT", f"{url}/{send.__name__}", data=parts, headers=EXPECT).ok
+    assert stored.read_bytes() == content
+
+
+@pytest.mark.parametrize("send", CHOSEN)
+def test_a_token_that_lacks_the_scope_gets_the_servers_own_refusal(
+    url, issuer, token_file, send
+):
+    token_file.write_text(issuer.mint("read:/elsewhere", audience="ANY"))
+    response = send("GET", f"{url}/hello.txt")
+    assert response.status_code == 403
+    assert response.request.headers["Authorization"].startswith("Bearer ")

@@ -1,0 +1,39 @@
+"""The ways in, as functions with the signature of `requests.request`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import requests
+
+import requests_scitokens
+
+
+def with_auth(method: str, url: str, **kwargs: Any) -> requests.Response:
+    """Send it with `auth=HTTPSciTokenAuth()`."""
+    auth = requests_scitokens.HTTPSciTokenAuth()
+    return requests.request(method, url, auth=auth, timeout=30, **kwargs)
+
+
+def with_function(method: str, url: str, **kwargs: Any) -> requests.Response:
+    """Send it with `requests_scitokens.request()`."""
+    return requests_scitokens.request(method, url, timeout=30, **kwargs)
+
+
+def with_session(method: str, url: str, **kwargs: Any) -> requests.Response:
+    """Send it with `requests_scitokens.Session()`."""
+    with requests_scitokens.Session() as session:
+        return session.request(method, url, timeout=30, **kwargs)
+
+
+CHOSEN: tuple[Callable[..., requests.Response], ...] = (
+    with_auth,
+    with_function,
+    with_session,
+)
+
+
+def unchanged(method: str, url: str, **kwargs: Any) -> requests.Response:
+    """Send it with Requests alone; under the autopatch."""
+    return requests.request(method, url, timeout=30, **kwargs)
