@@ -1,10 +1,10 @@
 """Sphinx configuration."""
 
-from importlib.metadata import version
+import importlib.metadata
 
 project = "requests-scitokens"
 author = "The requests-scitokens developers"
-release = version("requests-scitokens")
+release = importlib.metadata.version("requests-scitokens")
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_theme = "furo"
 html_title = f"requests-scitokens {release}"

@@ -111,7 +111,7 @@ def connects_to(url: str) -> Origin | None:
         ("https://127.0.0.1/", "https://127.0.0.1"),
         ("https://[::1]/", "https://[::1]"),
         ("https://[0:0:0:0:0:0:0:1]:443/", "https://[::1]"),
-        ("https://[::ffff:127.0.0.1]/", "https://[::ffff:7f00:1]"),
+        ("https://[2001:DB8:0::1]/", "https://[2001:db8::1]"),
         ("https://[fe80::1%25eth0]/", None),
         ("https://[fe80::1%eth0]/", None),
         ("https://[::1].evil.example/", None),
