@@ -51,12 +51,15 @@ class Look(NamedTuple):
         Why there is none, or why it is not used.
     ends : bool
         Whether the search ends here.
+    path : str
+        The file, where there is one.
     """
 
     place: str
     token: BearerToken | None = None
     reason: str = ""
     ends: bool = False
+    path: str = ""
 
     def __str__(self) -> str:
         return f"{self.place}: {self.reason or 'a token'}"
@@ -253,7 +256,7 @@ def _look_at_file(place: str, path: str, fresh: bool, *, own: bool = False) -> L
         except OSError as error:
             return Look(place, reason=f"it cannot be read: {_trouble(error)}", ends=True)
         _remember(_remembered, (path, own), known)
-    return known.look._replace(place=place)
+    return known.look._replace(place=place, path=path)
 
 
 def _remember(memory: dict[_Key, _Value], key: _Key, value: _Value) -> None:

@@ -1,199 +1,619 @@
-"""requests_scitokens.testing: an issuer and a protected server."""
+"""The issuer and the protected server that tests get."""
 
 from __future__ import annotations
 
+import http.client
+import json
 import socket
+import ssl
 import threading
+import time
+import urllib.request
+from contextlib import closing
+from pathlib import Path
 
+import jwt
 import pytest
 import requests
-import trustme
-from scitokens import SciToken
+from scitokens import Enforcer, SciToken
 
-from requests_scitokens.testing import ANSWERS, Answer, Issuer, ProtectedServer, Redirect
+from requests_scitokens.testing import (
+    ANSWERS,
+    Answer,
+    Issuer,
+    ProtectedServer,
+    Received,
+    Redirect,
+)
 
-
-def send(server, path="/hello.txt", token=None, method="GET", **kwargs):
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    headers.update(kwargs.pop("headers", {}))
-    kwargs.setdefault("allow_redirects", False)
-    return requests.request(
-        method, f"{server.url}{path}", headers=headers, timeout=30, **kwargs
-    )
-
-
-def test_an_issuer_publishes_its_key(issuer, trusted):
-    well_known = requests.get(f"{issuer.url}/.well-known/openid-configuration", timeout=30)
-    assert well_known.json()["issuer"] == issuer.url
-    assert requests.get(well_known.json()["jwks_uri"], timeout=30).json() == issuer.jwks
-    assert requests.get(f"{issuer.url}/else", timeout=30).status_code == 404
+WLCG_ANY = "https://wlcg.cern.ch/jwt/v1/any"
 
 
-def test_an_issuer_mints_what_scitokens_verifies(issuer):
-    text = issuer.mint("read:/a", audience="https://b", subject="c", lifetime=60, jti="d")
+@pytest.fixture(scope="module")
+def authority(issuer, tmp_path_factory):
+    path = tmp_path_factory.mktemp("authority") / "ca.pem"
+    issuer.write_ca(path)
+    return str(path)
+
+
+@pytest.fixture
+def send(authority):
+    """Send a request; what the environment says about certificates does not count."""
+    with requests.Session() as session:
+        session.trust_env = False
+
+        def request(method, url, token="", **options):
+            headers = options.pop("headers", {})
+            if token:
+                headers = {"Authorization": f"Bearer {token}", **headers}
+            options = {"verify": authority, "timeout": 30, **options}
+            return session.request(method, url, headers=headers, **options)
+
+        yield request
+
+
+@pytest.fixture
+def make(issuer):
+    """Start servers that stop when the test ends."""
+    servers = []
+
+    def start(files=None, **options):
+        files = {"/file": b"content"} if files is None else files
+        servers.append(ProtectedServer(issuer, files, **options).start())
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+def connect(server, authority):
+    context = ssl.create_default_context(cafile=authority)
+    port = int(server.url.rpartition(":")[2])
+    return closing(http.client.HTTPSConnection("localhost", port, context=context))
+
+
+def exchange(server, content):
+    """Send bytes over plain TCP; return all that comes back."""
+    port = int(server.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), 10) as client:
+        client.sendall(content)
+        client.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: client.recv(65536), b""))
+
+
+# --- the issuer
+
+
+def test_the_issuer_publishes_the_key_that_its_tokens_are_signed_with(issuer, authority):
+    context = ssl.create_default_context(cafile=authority)
+
+    def fetch(url):
+        with urllib.request.urlopen(url, context=context, timeout=10) as response:
+            return json.load(response)
+
+    configuration = fetch(f"{issuer.url}/.well-known/openid-configuration")
+    assert configuration["issuer"] == issuer.url
+    keys = fetch(configuration["jwks_uri"])
+    assert keys == issuer.jwks
+    token = issuer.mint()
+    assert jwt.get_unverified_header(token)["kid"] == keys["keys"][0]["kid"]
+    key = jwt.PyJWK(keys["keys"][0])
+    assert jwt.decode(token, key, algorithms=["ES256"])["iss"] == issuer.url
+
+
+def test_the_issuer_has_nothing_else(issuer, send):
+    assert send("GET", f"{issuer.url}/other").status_code == 404
+
+
+def test_a_token_satisfies_the_scitokens_library(issuer):
+    text = issuer.mint("read:/data", audience="https://here", subject="me", group="a")
     token = SciToken.deserialize(text, public_key=issuer.public_key)
-    claims = dict(token.claims())
-    assert claims.items() >= {"scope": "read:/a", "aud": "https://b", "sub": "c"}.items()
-    assert (claims["exp"] - claims["iat"], claims["jti"]) == (60, "d")
+    assert (token["sub"], token["group"], token["ver"]) == ("me", "a", "scitoken:2.0")
+    assert Enforcer(issuer.url, audience="https://here").test(token, "read", "/data/x")
+    assert not Enforcer(issuer.url, audience="https://there").test(token, "read", "/data/x")
 
 
-@pytest.mark.parametrize(("name", "answer"), ANSWERS.items())
-def test_each_answer_refuses_as_it_says(serve, issuer, name, answer):
-    server = serve({"/hello.txt": b"", "/other.txt": b""}, answer=name)
-    token = issuer.mint("read:/hello.txt")
-    for response, status, challenges in (
-        (send(server), answer.status, answer.challenges),
-        (send(server, token="a.b.c"), answer.bad_status, answer.bad_challenges),
-        (
-            send(server, token=issuer.mint(lifetime=-9)),
-            answer.bad_status,
-            answer.bad_challenges,
-        ),
-        (send(server, "/other.txt", token), 403, answer.scope_challenges),
-    ):
-        assert response.status_code == status
-        assert response.headers.get("WWW-Authenticate", "") == ", ".join(challenges)
-        assert response.content == answer.body
-        assert (response.headers.get("Connection") == "close") is answer.closes
-    assert send(server, token=token).ok
+def test_a_token_without_audience_satisfies_it_too(issuer):
+    token = SciToken.deserialize(issuer.mint(), public_key=issuer.public_key)
+    assert "aud" not in token
+    assert Enforcer(issuer.url, audience="https://here").test(token, "read", "/x")
 
 
-def test_a_server_takes_an_answer_of_ones_own(serve):
-    server = serve(answer=Answer(status=418))
-    assert send(server).status_code == 418
+def test_an_issuer_can_share_an_authority(issuer):
+    with Issuer(ca=issuer.ca) as other:
+        assert other.ca is issuer.ca
+        assert other.public_key != issuer.public_key
+
+
+@pytest.mark.parametrize("lifetime", [0.5, 59.25, -0.5])
+def test_a_lifetime_may_be_a_fraction(issuer, lifetime):
+    before = time.time()
+    claims = jwt.decode(issuer.mint(lifetime=lifetime), options={"verify_signature": False})
+    assert before + lifetime <= claims["exp"] <= time.time() + lifetime
+
+
+def test_a_whole_lifetime_makes_a_whole_expiry(issuer):
+    claims = jwt.decode(issuer.mint(lifetime=60.0), options={"verify_signature": False})
+    assert isinstance(claims["exp"], int)
+
+
+# --- refusals
+
+INVALID = 'Bearer error="invalid_token"'
+NO_TOKEN = {
+    "bearer": (401, ["Bearer"]),
+    "bearer-lower": (401, ["bearer"]),
+    "bearer-parameters": (
+        401,
+        [
+            'Bearer realm="x", scope="read:/", error="invalid_request", '
+            'error_description="no, \\"quoted\\" token"'
+        ],
+    ),
+    "basic-then-bearer": (401, ['Basic realm="y", Bearer realm="x"']),
+    "several-fields": (401, ['Basic realm="y"', "Bearer"]),
+    "apache": (
+        401,
+        [
+            'Bearer error="invalid_request", '
+            'error_description="No bearer token found in the request"'
+        ],
+    ),
+    "dcache": (401, ['Basic realm=""']),
+    "storm": (401, []),
+    "xrootd": (403, []),
+    "gwdatafind": (401, []),
+}
+BAD_TOKEN = {
+    "bearer": (401, [INVALID]),
+    "bearer-lower": (401, [INVALID]),
+    "bearer-parameters": (401, [INVALID]),
+    "basic-then-bearer": (401, [INVALID]),
+    "several-fields": (401, [INVALID]),
+    "apache": (401, [f'{INVALID}, error_description="the token is not valid"']),
+    "dcache": (401, ['Basic realm=""']),
+    "storm": (401, []),
+    "xrootd": (403, []),
+    "gwdatafind": (403, []),
+}
+PLAIN = ("dcache", "storm", "xrootd", "gwdatafind")
+
+
+def refusal(response):
+    """Return the status, and each field: `response.headers` would join them."""
+    return response.status_code, response.raw.headers.getlist("WWW-Authenticate")
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_each_preset_refuses_as_its_server_does(make, send, issuer, answer):
+    server = make(answer=answer)
+    url = f"{server.url}/file"
+    assert refusal(send("GET", url)) == NO_TOKEN[answer]
+    expired = issuer.mint(lifetime=-5)
+    assert refusal(send("GET", url, expired)) == BAD_TOKEN[answer]
+    lacking = [] if answer in PLAIN else [SCOPE]
+    assert refusal(send("GET", url, issuer.mint("read:/other"))) == (403, lacking)
+    assert send("GET", url, issuer.mint()).content == b"content"
+
+
+SCOPE = 'Bearer error="insufficient_scope", scope="read:/file"'
+
+
+def test_only_xrootd_hangs_up(make, send):
+    closing = {
+        answer
+        for answer in ANSWERS
+        if send("GET", make(answer=answer).url).headers.get("Connection") == "close"
+    }
+    assert closing == {"xrootd"}
+
+
+def test_gwdatafind_refuses_in_json(make, send):
+    response = send("GET", make(answer="gwdatafind").url)
+    assert response.headers["Content-Type"] == "application/json"
+    assert response.json()
+
+
+def test_a_server_can_refuse_in_its_own_way(make, send):
+    answer = Answer(status=418, challenges=("Teapot",), body=b"short")
+    response = send("GET", make(answer=answer).url)
+    assert (*refusal(response), response.content) == (418, ["Teapot"], b"short")
+
+
+def test_a_refusal_can_set_a_cookie(make, send):
+    response = send("GET", make(answer=Answer(cookie="a=b")).url)
+    assert response.cookies.get_dict() == {"a": "b"}
+    assert not send("GET", make().url).cookies
+
+
+def test_an_unknown_preset_is_an_error(issuer):
+    with pytest.raises(KeyError, match="nginx"):
+        ProtectedServer(issuer, answer="nginx")
+
+
+# --- tokens
+
+
+@pytest.mark.parametrize("name", ["authz", "access_token"])
+def test_a_token_may_come_in_the_url(make, send, issuer, name):
+    server, token = make(), issuer.mint()
+    assert send("GET", f"{server.url}/file?a=b&{name}={token}").ok
+    other = {"Authorization": "Basic eDp5"}
+    assert send("GET", f"{server.url}/file?{name}={token}", headers=other).ok
+    assert server.received[0].path == "/file"
 
 
 @pytest.mark.parametrize(
-    ("audience", "called", "taken"),
+    "spoil",
     [
-        (None, None, True),
-        ("ANY", None, True),
-        ("https://wlcg.cern.ch/jwt/v1/any", None, True),
-        ("https://elsewhere.example.org", None, False),
-        ("here", "here", True),
-        ("here", ["there", "here"], True),
-        ("here", "there", False),
+        lambda token: token[:-4],
+        lambda token: "opaque",
+        lambda token: "a.b.c",
+        lambda token: ".".join([token.split(".")[0], "W10", token.split(".")[2]]),
     ],
 )
-def test_a_server_checks_the_audience(serve, issuer, audience, called, taken):
-    server = serve(audience=called)
-    assert send(server, token=issuer.mint(audience=audience)).ok is taken
+def test_what_is_no_token_of_the_issuer_is_refused(make, send, issuer, spoil):
+    bad = (401, [INVALID])
+    assert refusal(send("GET", f"{make().url}/file", spoil(issuer.mint()))) == bad
 
 
-def test_a_server_checks_the_issuer(serve):
-    with Issuer() as other:
-        assert send(serve(), token=other.mint()).status_code == 401
+def test_another_issuers_token_is_refused(make, send, issuer):
+    with Issuer(ca=issuer.ca) as other:
+        assert send("GET", f"{make().url}/file", other.mint()).status_code == 401
 
 
-def test_a_server_knows_itself_by_its_url(serve, issuer):
-    server = serve()
-    assert send(server, token=issuer.mint(audience=server.url)).ok
-    assert send(server, token=issuer.mint(audience=server.url[8:])).ok
+@pytest.mark.parametrize("name", ["{url}", "{netloc}", "localhost", "ANY", WLCG_ANY])
+def test_a_token_for_this_server_or_any_is_taken(make, send, issuer, name):
+    server = make()
+    name = name.format(url=server.url, netloc=server.url.partition("://")[2])
+    for audience in (name, ["https://elsewhere", name]):
+        assert send("GET", f"{server.url}/file", issuer.mint(audience=audience)).ok
 
 
-@pytest.mark.parametrize("kind", ["dictionary", "directory"])
-def test_a_server_stores_serves_and_removes_files(serve, issuer, tmp_path, kind):
-    files = tmp_path / "files" if kind == "directory" else {}
-    server = serve(files)
+@pytest.mark.parametrize("audience", ["https://elsewhere", [], ["a", "b"]])
+def test_a_token_for_elsewhere_is_refused(make, send, issuer, audience):
+    token = issuer.mint(audience=audience)
+    assert refusal(send("GET", f"{make().url}/file", token)) == (401, [INVALID])
+
+
+@pytest.mark.parametrize("audience", ["storage", ["other", "storage"]])
+def test_a_server_can_have_other_names(make, send, issuer, audience):
+    server = make(audience=audience)
+    assert send("GET", f"{server.url}/file", issuer.mint(audience="storage")).ok
+    assert send("GET", f"{server.url}/file", issuer.mint(audience=WLCG_ANY)).ok
+    assert not send("GET", f"{server.url}/file", issuer.mint(audience=server.url)).ok
+
+
+def test_claims_that_mean_nothing_here_are_ignored(make, send, issuer):
+    token = issuer.mint(**{"wlcg.ver": "1.0", "group": ["a"]})
+    assert send("GET", f"{make().url}/file", token).ok
+
+
+def test_a_token_expires_while_it_is_used(make, send, issuer):
+    server = make()
+    token = issuer.mint(lifetime=0.4)
+    assert send("GET", f"{server.url}/file", token).status_code == 200
+    time.sleep(0.45)
+    assert send("GET", f"{server.url}/file", token).status_code == 401
+
+
+def test_reading_and_writing_are_different_scopes(make, send, issuer):
+    server = make({"/in/file": b"1"})
+    reads, writes = issuer.mint("read:/in"), issuer.mint("write:/in")
+    url = f"{server.url}/in/file"
+    for method in ("GET", "HEAD", "OPTIONS"):
+        assert send(method, url, reads).status_code == 200
+        assert send(method, url, writes).status_code == 403
+    for method in ("PUT", "POST", "PATCH", "DELETE"):
+        assert send(method, url, writes, data=b"2").status_code == 204
+        assert send(method, url, reads).status_code == 403
+
+
+def test_a_scope_ends_where_its_path_does(make, send, issuer):
+    server = make({"/in": b"1", "/inside": b"2", "/out/in": b"3"})
+    token = issuer.mint("read:/in")
+    assert send("GET", f"{server.url}/in", token).status_code == 200
+    for path in ("/inside", "/out/in", "/in/%2e%2e/inside"):
+        assert send("GET", f"{server.url}{path}", token).status_code == 403
+
+
+def test_rejected_tokens_are_bad_ones_until_they_are_not(make, send, issuer):
+    server = make()
+    old, new = issuer.mint(), issuer.mint()
+    server.rejects.add(old)
+    assert refusal(send("GET", f"{server.url}/file", old)) == (401, [INVALID])
+    assert send("GET", f"{server.url}/file", new).ok
+    server.rejects.clear()
+    assert send("GET", f"{server.url}/file", old).ok
+
+
+def test_a_function_can_reject_tokens(make, send, issuer):
+    server = make()
+    asked = []
+
+    def first(token):
+        asked.append(token)
+        return len(asked) == 1
+
+    server.rejects = first
+    token = issuer.mint()
+    assert send("GET", f"{server.url}/file", token).status_code == 401
+    assert send("GET", f"{server.url}/file", token).status_code == 200
+    assert asked == [token, token]
+
+
+def test_an_unprotected_server_wants_no_token(make, send):
+    server = make(protected=False)
+    assert send("GET", f"{server.url}/file").content == b"content"
+    assert send("DELETE", f"{server.url}/file").status_code == 204
+
+
+# --- files
+
+
+def test_files_are_stored_served_and_removed(make, send, issuer):
+    server = make()
     token = issuer.mint("read:/ write:/")
-    assert send(server, "/a/b", token, "PUT", data=b"one").status_code == 201
-    assert send(server, "/a/b", token, "POST", data=iter([b"tw", b"o"])).status_code == 204
-    assert send(server, "/a/b", token).content == b"two"
-    assert send(server, "/a/b", token, "HEAD").headers["Content-Length"] == "3"
-    assert send(server, "/a/b", token, "OPTIONS").ok
-    assert dict(server.files) == {"/a/b": b"two"}
+    url = f"{server.url}/a/new%20file"
+    assert send("GET", url, token).status_code == 404
+    assert send("DELETE", url, token).status_code == 404
+    assert send("PUT", url, token, data=b"one").status_code == 201
+    assert server.files["/a/new file"] == b"one"
+    assert send("PATCH", url, token, data=b"two").status_code == 204
+    assert send("GET", url, token).content == b"two"
+    assert send("DELETE", url, token).status_code == 204
+    assert "/a/new file" not in server.files
+    assert send("POST", url, token, data=b"three").status_code == 201
+
+
+def test_head_and_options_have_no_body(make, send, issuer):
+    server = make()
+    response = send("HEAD", f"{server.url}/file", issuer.mint())
+    assert (response.headers["Content-Length"], response.content) == ("7", b"")
+    response = send("OPTIONS", f"{server.url}/file", issuer.mint())
+    assert response.headers["Allow"] == "GET, HEAD, OPTIONS, PUT, POST, PATCH, DELETE"
+    assert response.content == b""
+
+
+def test_a_directory_is_served_and_written(make, send, issuer, tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "file").write_bytes(b"1")
+    server = make(tmp_path / "sub")
+    token = issuer.mint("read:/ write:/")
+    assert dict(server.files) == {"/file": b"1"}
     assert len(server.files) == 1
-    assert send(server, "/a/b", token, "DELETE").status_code == 204
-    assert send(server, "/a/b", token, "DELETE").status_code == 404
-    assert send(server, "/a/b", token).status_code == 404
+    assert send("GET", f"{server.url}/file", token).content == b"1"
+    assert send("PUT", f"{server.url}/a/b", token, data=b"2").status_code == 201
+    assert (tmp_path / "sub" / "a" / "b").read_bytes() == b"2"
+    assert send("GET", f"{server.url}/a", token).status_code == 404
+    assert send("PUT", f"{server.url}/a", token, data=b"2").status_code == 409
+    assert send("DELETE", f"{server.url}/a/b", token).status_code == 204
+    assert not (tmp_path / "sub" / "a" / "b").exists()
     with pytest.raises(KeyError):
         del server.files["/a/b"]
 
 
-def test_a_directory_is_not_left(serve, tmp_path):
-    (tmp_path / "files").mkdir()
-    (tmp_path / "secret").touch()
-    server = serve(tmp_path / "files", protected=False)
-    assert "/../secret" not in server.files
+@pytest.mark.parametrize("path", ["/%2e%2e/secret", "/link", "/%00", "/..%2Fsecret"])
+def test_nothing_outside_a_directory_is_touched(make, send, issuer, tmp_path, path):
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"secret")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "link").symlink_to(secret)
+    server = make(tmp_path / "sub")
+    token = issuer.mint("read:/ write:/")
+    assert send("GET", f"{server.url}{path}", token).status_code == 404
+    assert send("PUT", f"{server.url}{path}", token, data=b"x").status_code == 409
+    assert send("DELETE", f"{server.url}{path}", token).status_code == 404
+    assert secret.read_bytes() == b"secret"
 
 
-def test_writing_needs_another_scope(serve, issuer):
-    server = serve()
-    response = send(server, "/new", issuer.mint("read:/"), "PUT", data=b"1")
-    assert response.status_code == 403
-    assert "/new" not in server.files
+# --- redirects
 
 
-def test_a_server_may_ask_for_nothing(serve):
-    assert send(serve(protected=False)).ok
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_path_can_lead_elsewhere(make, send, status):
+    server = make()
+    server.redirects["/old"] = Redirect("https://elsewhere/file", status)
+    response = send("GET", f"{server.url}/old", allow_redirects=False)
+    assert response.status_code == status
+    assert response.headers["Location"] == "https://elsewhere/file"
+    assert server.received[0].status == status
 
 
-def test_a_server_may_speak_plain_http(serve, issuer):
-    server = serve(tls=False)
-    assert server.url.startswith("http://")
-    assert send(server, token=issuer.mint()).ok
+@pytest.mark.parametrize(("url", "separator"), [("/file", "?"), ("/file?a=b", "&")])
+def test_a_redirect_can_carry_the_token(make, send, issuer, url, separator):
+    server, token = make(), issuer.mint()
+    server.redirects["/old"] = Redirect(url, copy_token=True)
+    response = send("GET", f"{server.url}/old", token, allow_redirects=False)
+    assert response.headers["Location"] == f"{url}{separator}authz={token}"
+    assert send("GET", f"{server.url}/old", token).content == b"content"
+    response = send("GET", f"{server.url}/old", allow_redirects=False)
+    assert response.headers["Location"] == url
 
 
-def test_a_good_token_may_be_rejected(serve, issuer):
-    server, token = serve(), issuer.mint()
-    server.rejects.add(token)
-    assert send(server, token=token).status_code == 401
-    server.rejects = lambda token: True
-    assert send(server, token=token).status_code == 401
-    server.rejects = set()
-    assert send(server, token=token).ok
+# --- HTTP
 
 
-def test_a_redirect_may_copy_the_token_into_the_url(serve, issuer):
-    server, token = serve(), issuer.mint()
-    server.redirects["/plain"] = Redirect("/hello.txt", 302)
-    server.redirects["/copied"] = Redirect("/hello.txt?a=b", copy_token=True)
-    response = send(server, "/plain")
-    assert (response.status_code, response.headers["Location"]) == (302, "/hello.txt")
-    response = send(server, "/copied", token)
-    assert response.headers["Location"] == f"/hello.txt?a=b&authz={token}"
-    assert send(server, response.headers["Location"]).ok
-
-
-def test_a_server_writes_down_what_it_received_and_shows_no_token(serve, issuer):
-    server, token = serve(), issuer.mint("write:/")
-    send(server, f"/new?authz={token}", token, "PUT", data=b"body", headers={"X-Mine": "1"})
-    (received,) = server.received
-    assert (received.method, received.path, received.body) == ("PUT", "/new", b"body")
-    assert (received.status, received.headers["x-mine"]) == (201, "1")
-    assert received.authorization == f"Bearer {token}"
-    assert token not in repr(received)
-
-
-def test_one_connection_serves_many_requests(serve, issuer):
-    server, token = serve(), issuer.mint()
-    with requests.Session() as session:
+def test_a_connection_is_kept_and_bodies_of_refused_requests_are_read(
+    make, authority, issuer
+):
+    server = make()
+    token = {"Authorization": f"Bearer {issuer.mint('read:/ write:/')}"}
+    with connect(server, authority) as connection:
+        connection.request("PUT", "/new", b"x" * 100_000)
+        response = connection.getresponse()
+        assert (response.status, response.read()) == (401, b"refused\n")
+        first = connection.sock
         for _ in range(3):
-            headers = {"Authorization": f"Bearer {token}"}
-            assert session.get(f"{server.url}/hello.txt", headers=headers, timeout=30).ok
-        (pool,) = session.adapters["https://"].poolmanager.pools._container.values()
-        assert pool.num_connections == 1
+            connection.request("GET", "/file", headers=token)
+            assert connection.getresponse().read() == b"content"
+        assert connection.sock is first
+    assert len(server.received[0].body) == 100_000
 
 
-def test_a_client_that_shakes_no_hands_blocks_nobody(serve, issuer, capfd, tmp_path):
-    other = tmp_path / "other.pem"
-    trustme.CA().cert_pem.write_to_path(str(other))
-    server, token = serve(), issuer.mint()
-    port = int(server.url.rpartition(":")[2])
-    with socket.create_connection(("127.0.0.1", port)) as idle:
-        with pytest.raises(requests.exceptions.SSLError):
-            send(server, verify=str(other))
-        assert send(server, token=token).ok
-        idle.sendall(b"GET / HTTP/1.1\r\n\r\n")
+def test_xrootd_does_not_read_what_it_refuses(make, authority):
+    server = make(answer="xrootd")
+    with connect(server, authority) as connection:
+        connection.putrequest("PUT", "/new")
+        connection.putheader("Content-Length", "1000000")
+        connection.endheaders()
+        assert connection.getresponse().status == 403
+    assert server.received[0].body == b""
+
+
+def test_chunked_bodies_are_stored(make, send, issuer):
+    server = make()
+    token = issuer.mint("write:/")
+    parts = (part for part in (b"one ", b"two ", b"x" * 20_000))
+    assert send("PUT", f"{server.url}/new", token, data=parts).status_code == 201
+    assert server.files["/new"] == b"one two " + b"x" * 20_000
+
+
+def test_chunks_may_have_extensions_and_trailers(make, issuer):
+    server = make(tls=False, protected=False)
+    answer = exchange(
+        server,
+        b"PUT /new HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n"
+        b"3;a=b\r\none\r\n0\r\nTrailer: x\r\n\r\n"
+        b"GET /new HTTP/1.1\r\nConnection: close\r\n\r\n",
+    )
+    assert answer.startswith(b"HTTP/1.1 201 Created\r\n")
+    assert answer.endswith(b"\r\nConnection: close\r\n\r\none")
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"Content-Length: 9\r\n\r\nshort",
+        b"Content-Length: -1\r\n\r\nshort",
+        b"Content-Length: many\r\n\r\nshort",
+        b"Transfer-Encoding: chunked\r\n\r\n9\r\nshort",
+        b"Transfer-Encoding: chunked\r\n\r\n-5\r\nshort",
+        b"Transfer-Encoding: chunked\r\n\r\nmany\r\nshort",
+        b"Transfer-Encoding: chunked\r\n\r\n",
+    ],
+)
+def test_an_upload_that_breaks_off_is_not_stored(make, capfd, rest):
+    server = make(tls=False, protected=False)
+    assert exchange(server, b"PUT /new HTTP/1.1\r\n" + rest) == b""
+    assert "/new" not in server.files
     assert capfd.readouterr().err == ""
 
 
-def test_nothing_stays_when_a_server_is_closed(issuer):
-    before = threading.active_count()
-    with ProtectedServer(issuer) as server:
+def test_a_server_can_speak_plain_http(make, send, issuer):
+    server = make(tls=False, host="127.0.0.1")
+    assert server.url.startswith("http://127.0.0.1:")
+    assert send("GET", f"{server.url}/file", issuer.mint()).content == b"content"
+
+
+def test_a_certificate_is_for_the_servers_host(make, authority):
+    server = make(host="storage.test")
+    context = ssl.create_default_context(cafile=authority)
+    port = int(server.url.removeprefix("https://storage.test:"))
+    for name, good in {"storage.test": True, "localhost": False}.items():
+        with socket.create_connection(("127.0.0.1", port), 10) as plain:
+            try:
+                context.wrap_socket(plain, server_hostname=name).close()
+            except ssl.SSLCertVerificationError:
+                assert not good
+            else:
+                assert good
+
+
+def test_a_server_can_have_another_authority(make, send, tmp_path):
+    import trustme
+
+    server = make(ca=trustme.CA())
+    server.write_ca(tmp_path / "other.pem")
+    with pytest.raises(requests.exceptions.SSLError):
+        send("GET", f"{server.url}/file")
+    response = send("GET", f"{server.url}/file", verify=str(tmp_path / "other.pem"))
+    assert response.status_code == 401
+
+
+def test_clients_that_fail_at_tls_disturb_nobody(make, send, issuer, capfd):
+    server = make()
+    port = int(server.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port)):  # says nothing
+        exchange(server, b"GET / HTTP/1.1\r\n\r\n")
+        socket.create_connection(("127.0.0.1", port)).close()
+        with pytest.raises(requests.exceptions.SSLError):
+            send("GET", f"{server.url}/file", verify=True)
+        assert send("GET", f"{server.url}/file", issuer.mint()).ok
+    assert capfd.readouterr().err == ""
+    assert len(server.received) == 1
+
+
+# --- what is left
+
+
+def test_closing_ends_every_thread_and_connection(issuer, authority, send):
+    before = set(threading.enumerate())
+    with ProtectedServer(issuer, {"/file": b"1"}) as server:
         port = int(server.url.rpartition(":")[2])
-        idle = socket.create_connection(("127.0.0.1", port))
-    assert threading.active_count() == before
-    idle.close()
-    with pytest.raises(OSError, match="refused"):
-        socket.create_connection(("127.0.0.1", port))
+        silent = socket.create_connection(("127.0.0.1", port), 10)
+        for _ in range(3):
+            with connect(server, authority) as gone:
+                gone.request("GET", "/file")
+                gone.getresponse().read()
+        with connect(server, authority) as connection:
+            connection.request("GET", "/file")
+            assert connection.getresponse().read() == b"refused\n"
+            started = time.monotonic()
+            server.close()
+            assert time.monotonic() - started < 5
+            assert set(threading.enumerate()) <= before
+            assert connection.sock.recv(1) == b""
+    with silent:
+        assert silent.recv(1) == b""
+    with pytest.raises(requests.ConnectionError):
+        send("GET", server.url)
+
+
+def test_a_server_that_never_started_can_be_closed(issuer):
+    ProtectedServer(issuer).close()
+
+
+def test_no_token_shows_in_what_was_received(make, send, issuer):
+    server, token = make(), issuer.mint("write:/")
+    send("PUT", f"{server.url}/new?authz={token}", token, data=token)
+    (received,) = server.received
+    size = len(token)
+    assert repr(received) == f"<Received PUT /new, {size} bytes: 201>"
+    assert received.authorization == f"Bearer {token}"
+    assert received.headers["AUTHORIZATION"] == received.authorization
+    assert (received.query, received.body) == (f"authz={token}", token.encode())
+    assert isinstance(received, Received)
+    for part in token.split("."):
+        assert part not in f"{received!r}{received}{server!r}{vars(server)['received']}"
+
+
+def test_an_authoritys_certificate_is_written_to_a_file(make, tmp_path):
+    server = make()
+    server.write_ca(tmp_path / "ca.pem")
+    assert Path(tmp_path, "ca.pem").read_bytes() == server.ca.cert_pem.bytes()
+
+
+def test_many_requests_at_a_time_are_all_answered_and_written_down(make, issuer, authority):
+    server, token = make(), issuer.mint("write:/")
+    context = ssl.create_default_context(cafile=authority)
+
+    def store(number):
+        request = urllib.request.Request(
+            f"{server.url}/{number}",
+            b"%d" % number,
+            {"Authorization": f"Bearer {token}"},
+            method="PUT",
+        )
+        urllib.request.urlopen(request, context=context, timeout=30).close()
+
+    threads = [threading.Thread(target=store, args=(number,)) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(server.received) == 20
+    assert {server.files[f"/{number}"] for number in range(20)} == {
+        b"%d" % number for number in range(20)
+    }

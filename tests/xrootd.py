@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import os
 import pwd
@@ -13,9 +12,13 @@ import ssl
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
-WLCG_ANY = "https://wlcg.cern.ch/jwt/v1/any"
+from requests_scitokens.testing import Issuer
+
+USER = "nobody"  # what XRootD, started by root, becomes
 
 CONFIGURATION = """
 all.export /
@@ -46,14 +49,26 @@ def available() -> str:
     """Say why there can be no XRootD here; empty if there can be."""
     if not shutil.which("xrootd"):
         return "there is no xrootd"
-    folders = ("/usr/lib*", "/usr/lib/*-linux-gnu*", "/usr/local/lib*")
-    if not any(glob.glob(f"{one}/libXrdAccSciTokens*.so") for one in folders):
+    # With the version in the file's name: -5 here, -6 from XRootD 6 on.
+    plugin = "libXrdAccSciTokens*.so"
+    folders = ("usr/lib*", "usr/lib/*-linux-gnu*", "usr/local/lib*")
+    if not any(list(Path("/").glob(f"{folder}/{plugin}")) for folder in folders):
         return "its SciTokens plug-in is missing"
     return ""
 
 
 class XRootD:
-    """A server that takes an issuer's tokens; `with` starts and stops it.
+    """A server that takes an issuer's tokens, for as long as a `with` block lasts.
+
+    Parameters
+    ----------
+    issuer : Issuer
+        Whose tokens it takes.
+    directory : pathlib.Path, optional
+        Files to start with; they are copied.
+    audience : sequence of str, optional
+        What it is called in tokens; by default its URL. A token for any audience is taken
+        too.
 
     Attributes
     ----------
@@ -62,102 +77,137 @@ class XRootD:
     root : pathlib.Path
         Where it stores files.
     audience : str
-        What it is called in tokens.
+        The first of its names in tokens.
     """
 
-    def __init__(self, issuer) -> None:
-        # Not in pytest's directory, which nobody else may enter: XRootD, started by
-        # root, becomes another user.
+    url: str
+    root: Path
+    audience: str
+
+    def __init__(
+        self,
+        issuer: Issuer,
+        directory: Path | None = None,
+        *,
+        audience: Sequence[str] = (),
+    ) -> None:
+        self._issuer, self._files = issuer, directory
+        self._names = [audience] if isinstance(audience, str) else list(audience)
+
+    def __enter__(self) -> XRootD:
+        # Not in pytest's directory, which nobody else may enter.
         self._home = Path(tempfile.mkdtemp(prefix="xrootd-"))
-        self.root = self._home / "data"
-        self._port = _free_port()
-        self.url = self.audience = f"https://localhost:{self._port}"
-        self._prepare(issuer)
+        self._process: subprocess.Popen[bytes] | None = None
+        try:
+            for _ in range(3):
+                if self._start():
+                    return self
+            log = (self._home / "log").read_text(errors="replace")
+            raise RuntimeError(f"XRootD did not start: {log[-2000:]}")
+        except BaseException:
+            self.close()
+            raise
 
-    def _prepare(self, issuer) -> None:
-        self.root.mkdir()
-        (self._home / "admin").mkdir()
-        issuer.write_ca(self._home / "ca.pem")
-        certificate = issuer.ca.issue_cert("localhost")
-        for blob in certificate.cert_chain_pems:
-            blob.write_to_path(self._home / "server.pem", append=True)
-        certificate.private_key_pem.write_to_path(self._home / "server.key")
-        (self._home / "server.key").chmod(0o600)
-        values = {
-            "home": self._home,
-            "root": self.root,
-            "port": self._port,
-            "issuer": issuer.url,
-            "audience": f"{self.audience}, {WLCG_ANY}, ANY",
-        }
-        (self._home / "xrootd.cfg").write_text(CONFIGURATION.format(**values))
-        (self._home / "scitokens.cfg").write_text(SCITOKENS.format(**values))
-        self._remember_keys(issuer)
-        if os.geteuid() == 0:
-            nobody = pwd.getpwnam("nobody")
-            for path in (self._home, *self._home.rglob("*")):
-                os.chown(path, nobody.pw_uid, nobody.pw_gid)
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
-    def _remember_keys(self, issuer) -> None:
-        """Fill the key cache of its C++ library, so that it asks nobody for keys."""
-        cache = self._home / "scitokens" / "scitokens_cpp.sqllite"
-        cache.parent.mkdir()
-        later = int(time.time()) + 86400
-        keys = {"jwks": issuer.jwks, "expires": later, "next_update": later}
-        database = sqlite3.connect(cache)
-        database.execute(
-            "CREATE TABLE keycache "
-            "(issuer text UNIQUE PRIMARY KEY NOT NULL, keys text NOT NULL)"
-        )
-        database.execute(
-            "INSERT INTO keycache VALUES (?, ?)", (issuer.url, json.dumps(keys))
-        )
-        database.commit()
-        database.close()
+    def close(self) -> None:
+        """Stop it, and remove what it stored."""
+        self._stop()
+        shutil.rmtree(self._home)
 
-    def __enter__(self):
-        user = ["-R", "nobody"] if os.geteuid() == 0 else []
-        log = self._home / "log"
-        with log.open("wb") as output:
+    def _start(self) -> bool:
+        """Start it on a port that is free now; whether it is still ours by then."""
+        port = _free_port()
+        self.url = f"https://localhost:{port}"
+        self._prepare(port)
+        user = ["-R", USER] if os.geteuid() == 0 else []
+        with (self._home / "log").open("wb") as log:
             self._process = subprocess.Popen(
                 ["xrootd", *user, "-c", str(self._home / "xrootd.cfg"), "-n", "test"],
                 cwd=self._home,
                 env={**os.environ, "XDG_CACHE_HOME": str(self._home)},
-                stdout=output,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        try:
-            self._wait(log)
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def _wait(self, log: Path) -> None:
-        """Wait until it shakes hands."""
         context = ssl.create_default_context(cafile=str(self._home / "ca.pem"))
-        for _ in range(300):
-            try:
-                with socket.create_connection(("localhost", self._port), 5) as plain:
-                    context.wrap_socket(plain, server_hostname="localhost").close()
-                return
-            except OSError:
-                if self._process.poll() is not None:
-                    break
-                time.sleep(0.1)
-        raise RuntimeError(f"XRootD did not start: {log.read_text()[-2000:]}")
+        deadline = time.monotonic() + 30
+        while self._process.poll() is None and time.monotonic() < deadline:
+            if _shakes_hands(port, context) and self._process.poll() is None:
+                return True
+            time.sleep(0.05)
+        self._stop()
+        return False
 
-    def __exit__(self, *_) -> None:
+    def _stop(self) -> None:
+        if self._process is None:
+            return
         self._process.terminate()
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        shutil.rmtree(self._home)
+
+    def _prepare(self, port: int) -> None:
+        home, issuer = self._home, self._issuer
+        shutil.rmtree(home)
+        home.mkdir(mode=0o755)
+        home.chmod(0o755)  # whatever the umask is
+        self.root = home / "data"
+        if self._files is None:
+            self.root.mkdir()
+        else:
+            shutil.copytree(self._files, self.root)
+        (home / "admin").mkdir()
+        issuer.write_ca(home / "ca.pem")
+        certificate = issuer.ca.issue_cert("localhost")
+        for blob in certificate.cert_chain_pems:
+            blob.write_to_path(str(home / "server.pem"), append=True)
+        certificate.private_key_pem.write_to_path(str(home / "server.key"))
+        (home / "server.key").chmod(0o600)
+        names = self._names or [self.url]
+        self.audience = names[0]
+        values = {
+            "home": home,
+            "root": self.root,
+            "port": port,
+            "issuer": issuer.url,
+            "audience": ", ".join([*names, "https://wlcg.cern.ch/jwt/v1/any", "ANY"]),
+        }
+        (home / "xrootd.cfg").write_text(CONFIGURATION.format(**values))
+        (home / "scitokens.cfg").write_text(SCITOKENS.format(**values))
+        _remember_keys(home, issuer)
+        if os.geteuid() == 0:
+            user = pwd.getpwnam(USER)
+            for path in (home, *home.rglob("*")):
+                os.chown(path, user.pw_uid, user.pw_gid)
+
+
+def _remember_keys(home: Path, issuer: Issuer) -> None:
+    """Fill the key cache of its C++ library, so that it asks nobody for keys."""
+    cache = home / "scitokens" / "scitokens_cpp.sqllite"
+    cache.parent.mkdir()
+    later = int(time.time()) + 86400
+    keys = {"jwks": issuer.jwks, "expires": later, "next_update": later}
+    with closing(sqlite3.connect(cache)) as database, database:
+        database.execute("CREATE TABLE keycache (issuer text PRIMARY KEY, keys text)")
+        database.execute(
+            "INSERT INTO keycache VALUES (?, ?)", (issuer.url, json.dumps(keys))
+        )
+
+
+def _shakes_hands(port: int, context: ssl.SSLContext) -> bool:
+    try:
+        with socket.create_connection(("localhost", port), 5) as plain:
+            context.wrap_socket(plain, server_hostname="localhost").close()
+    except OSError:
+        return False
+    return True
 
 
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        return int(probe.getsockname()[1])
