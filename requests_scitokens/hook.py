@@ -13,6 +13,7 @@ from . import memory
 from .origin import Origin, origin_of
 from .plan import Plan, hosts_now, make_plan
 from .policy import Action, barred
+from .resend import never_shorten
 from .token import BearerToken
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ def prepare(
         return
     others = [other for other in _hooks(request) if not isinstance(other, Hook)]
     request.hooks = {**request.hooks, "response": [hook, *others]}
+    if hook.sent is not None or not auth.is_default:
+        never_shorten(request)
 
 
 def _hooks(request: PreparedRequest) -> list[Any]:

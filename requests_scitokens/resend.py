@@ -13,19 +13,37 @@ from requests.utils import rewind_body
 from urllib3.exceptions import HTTPError
 
 
+def never_shorten(request: PreparedRequest) -> None:
+    """See to it that a redirect does not send what is left of a body, often nothing.
+
+    Requests follows a 307 or 308 with a generator that is used up, and the server
+    stores an empty file. A body whose position it could not tell it refuses to send
+    again (`requests.exceptions.UnrewindableBodyError`); so that is what this says.
+    """
+    if _is_stream(request) and request._body_position is None:
+        request._body_position = object()
+        if "Content-Length" not in request.headers:
+            # As it goes out anyway; Requests looks at this before it refuses.
+            request.headers["Transfer-Encoding"] = "chunked"
+
+
 def rewound(request: PreparedRequest) -> bool:
     """Put the body back to where it was; tell whether that worked.
 
     Only what is sure to give the same bytes again counts: an iterator, or an object
     with nothing but `read`, would leave a shortened file on the server.
     """
-    if request.body is None or isinstance(request.body, (str, bytes, bytearray)):
+    if not _is_stream(request):
         return True
     try:
         rewind_body(request)
     except (RequestException, OSError, ValueError):  # no position, or closed
         return False
     return True
+
+
+def _is_stream(request: PreparedRequest) -> bool:
+    return not (request.body is None or isinstance(request.body, (str, bytes, bytearray)))
 
 
 def send_again(response: Response, authorization: str, kwargs: dict[str, Any]) -> Response:

@@ -1,0 +1,150 @@
+"""Threads, processes, gevent: one handler serves them all."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+
+import pytest
+import requests
+
+from requests_scitokens import HTTPSciTokenAuth, Session, memory
+
+THREADS = 64
+
+
+@pytest.fixture(autouse=True)
+def unbound(issuer, token_file):
+    token_file.write_text(issuer.mint())
+
+
+def in_threads(function):
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(lambda _: function(), range(4 * THREADS)))
+
+
+def test_one_session_serves_many_threads(serve):
+    server = serve()
+    with Session() as session:
+        got = in_threads(lambda: session.get(f"{server.url}/hello.txt").content)
+    assert set(got) == {b"hello\n"}
+    assert len(server.received) <= 5 * THREADS  # one challenge each, at most
+
+
+def test_one_handler_serves_many_threads(serve):
+    server, auth = serve(answer="storm"), HTTPSciTokenAuth()
+    got = in_threads(lambda: requests.get(f"{server.url}/hello.txt", auth=auth).content)
+    assert set(got) == {b"hello\n"}
+
+
+@pytest.mark.usefixtures("patched")
+def test_a_patched_process_serves_many_threads(serve):
+    server = serve()
+    got = in_threads(lambda: requests.get(f"{server.url}/hello.txt").content)
+    assert set(got) == {b"hello\n"}
+
+
+def test_a_token_function_may_wait_for_another_request(serve, issuer):
+    """No lock is held while the user's function runs, or while the network does."""
+    server, both = serve(), threading.Barrier(2, timeout=30)
+
+    def function(url):
+        both.wait()
+        return issuer.mint()
+
+    with ThreadPoolExecutor(2) as pool, Session(token=function) as session:
+        found = pool.map(session.get, [f"{server.url}/hello.txt"] * 2)
+        assert all(response.ok for response in found)
+
+
+def fetch(session, url):
+    """Fetch in another process; return the status, and how often it was asked."""
+    response = session.get(url, timeout=30)
+    return response.status_code, len(response.history)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_sessions_go_to_other_processes(serve, method):
+    server = serve()
+    context = multiprocessing.get_context(method)
+    with Session() as session, ProcessPoolExecutor(1, context) as pool:
+        url = f"{server.url}/hello.txt"
+        assert session.get(url).ok
+        asked = 0 if method == "fork" else 1  # what is remembered is inherited
+        assert pool.submit(fetch, session, url).result(60) == (200, asked)
+
+
+@pytest.mark.usefixtures("patched")
+def test_a_patched_session_goes_to_a_process_that_is_not_patched(tmp_path):
+    pickled = tmp_path / "session"
+    pickled.write_bytes(pickle.dumps(requests.Session()))
+    program = f"""
+import pickle, requests
+session = pickle.load(open({str(pickled)!r}, "rb"))
+request = session.prepare_request(requests.Request("GET", "https://a.example.org/"))
+print(request.hooks, request.headers.get("Authorization"))
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout == "{'response': []} None\n"
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_fork_in_the_middle_of_requests_leaves_nothing_locked(serve):
+    server = serve()
+    stop = threading.Event()
+
+    def busy():
+        with Session() as session:
+            while not stop.is_set():
+                session.get(f"{server.url}/hello.txt")
+
+    threads = [threading.Thread(target=busy) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(20):
+            child = os.fork()
+            if child == 0:  # what it does here needs no lock of anybody's
+                auth = HTTPSciTokenAuth()
+                request = requests.Request("GET", f"{server.url}/hello.txt").prepare()
+                memory.taken.add("child")
+                os._exit(0 if "child" in memory.taken and auth(request) else 1)
+            assert os.waitpid(child, 0)[1] == 0
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_gevent_serves_many_greenlets(serve, trusted):
+    server = serve()
+    program = """
+import sys
+from gevent import monkey, pool
+monkey.patch_all()
+import requests
+import requests_scitokens.patch
+with requests.Session() as session:
+    got = pool.Pool(64).map(lambda _: session.get(sys.argv[1]).status_code, range(256))
+print(set(got))
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program, f"{server.url}/hello.txt"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout == "{200}\n"
