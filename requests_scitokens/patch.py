@@ -14,6 +14,7 @@ from typing import Any
 
 import requests
 import wrapt
+from requests.sessions import SessionRedirectMixin
 
 from . import memory
 from .auth import HTTPSciTokenAuth
@@ -32,9 +33,9 @@ def enable() -> None:
     """
     with _switching:
         memory.autopatched = True
-        for name, wrapper in _WRAPPERS.items():
-            if _wrapper(name) is None:
-                wrapt.wrap_function_wrapper(requests.Session, name, wrapper)
+        for owner, name, wrapper in _WRAPPED:
+            if _wrapper(owner, name) is None:
+                wrapt.wrap_function_wrapper(owner, name, wrapper)
 
 
 def disable() -> None:
@@ -44,11 +45,11 @@ def disable() -> None:
     """
     with _switching:
         memory.autopatched = False
-        for name in _WRAPPERS:
-            ours: Any = vars(requests.Session).get(name)
+        for owner, name, _ in _WRAPPED:
+            ours = vars(owner)[name]
             # What others have wrapped around ours stays; ours does nothing now.
             if _is_ours(ours):
-                setattr(requests.Session, name, ours.__wrapped__)
+                setattr(owner, name, ours.__wrapped__)
 
 
 def enabled() -> bool:
@@ -56,7 +57,7 @@ def enabled() -> bool:
     return memory.autopatched
 
 
-# --- what is wrapped around three methods of requests.Session
+# --- what is wrapped around three methods of sessions
 
 
 def _init(
@@ -104,16 +105,21 @@ def _give_default(session: requests.Session) -> None:
         session.auth = HTTPSciTokenAuth.default_for(session)
 
 
-_WRAPPERS = {"__init__": _init, "__setstate__": _setstate, "rebuild_auth": _rebuild_auth}
+_WRAPPED: tuple[tuple[type, str, Callable[..., None]], ...] = (
+    (requests.Session, "__init__", _init),
+    (requests.Session, "__setstate__", _setstate),
+    (SessionRedirectMixin, "rebuild_auth", _rebuild_auth),
+)
 
 
 def _is_ours(method: Any) -> bool:
-    return getattr(method, "_self_wrapper", None) in _WRAPPERS.values()
+    wrappers = [wrapper for *_, wrapper in _WRAPPED]
+    return getattr(method, "_self_wrapper", None) in wrappers
 
 
-def _wrapper(name: str) -> Any:
+def _wrapper(owner: type, name: str) -> Any:
     """Return our wrapper around a method, under whatever others put around it."""
-    method = vars(requests.Session).get(name)
+    method = vars(owner)[name]
     while method is not None and not _is_ours(method):
         method = getattr(method, "__wrapped__", None)
     return method
