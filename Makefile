@@ -3,7 +3,7 @@ PYTHON ?= python3
 PYTEST_ARGS ?= -n auto
 BIN := .venv/bin
 
-.PHONY: demo test real-servers lint types docs clean
+.PHONY: demo test real-servers lint types docs package compat clean
 
 demo: .venv/demo
 	@$(BIN)/python demo/demo.py
@@ -13,7 +13,7 @@ test: .venv/test
 
 # A missing server is a failure here, where `make test` skips.
 real-servers: .venv/test
-	REQUIRE_REAL_SERVERS=1 $(BIN)/python -m pytest $(PYTEST_ARGS) tests/test_xrootd.py
+	REQUIRE_REAL_SERVERS=1 $(BIN)/python -m pytest $(PYTEST_ARGS) tests/test_xrootd.py tests/test_clients.py
 
 lint: .venv/lint
 	$(BIN)/ruff format --check
@@ -24,6 +24,14 @@ types: .venv/test .venv/types
 
 docs: .venv/docs
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
+# Wheel and sdist in dist/: reproducible, checked.
+package: .venv/package
+	PYTHON=$(BIN)/python packaging/check
+
+# Other people's test suites, with and without the autopatch; ARGS=--quick for a few.
+compat: .venv/demo
+	$(BIN)/python compat/run.py $(ARGS)
 
 clean:
 	rm -rf .venv build dist docs/_build

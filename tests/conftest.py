@@ -13,6 +13,8 @@ import pytest
 from requests_scitokens import discovery, memory
 from requests_scitokens.testing import Issuer, ProtectedServer
 
+from .xrootd import XRootD, available
+
 # The user's tokens, certificates, proxies and passwords have no part in a test.
 VARIABLES = (
     "BEARER_TOKEN",
@@ -97,3 +99,15 @@ def patched() -> Iterator[None]:
     patch.enable()
     yield
     patch.disable()
+
+
+@pytest.fixture(scope="session")
+def xrootd(issuer: Issuer) -> Iterator[XRootD]:
+    """Start a real XRootD; without one the test is skipped, or fails where it must not."""
+    reason = available()
+    if reason and os.environ.get("REQUIRE_REAL_SERVERS") == "1":
+        pytest.fail(f"a real XRootD is required: {reason}")
+    if reason:
+        pytest.skip(f"no real XRootD: {reason}")
+    with XRootD(issuer) as server:
+        yield server

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from .ways import CHOSEN
-from .xrootd import XRootD, available
 
 FETCH = Path(__file__).parent.parent / "demo" / "fetch.py"
 SIZE = 20_000_000
@@ -18,21 +17,6 @@ SIZE = 20_000_000
 # XRootD 5.5 understands a chunked body, which is what a generator becomes, only after
 # it has said "100 Continue"; whoever the client is.
 EXPECT = {"Expect": "100-continue"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def required():
-    reason = available()
-    if reason and os.environ.get("REQUIRE_REAL_SERVERS") == "1":
-        pytest.fail(f"a real XRootD is required: {reason}")
-    if reason:
-        pytest.skip(f"no real XRootD: {reason}")
-
-
-@pytest.fixture(scope="module")
-def xrootd(required, issuer):
-    with XRootD(issuer) as server:
-        yield server
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ xrd.protocol http:{port} libXrdHttp.so
 xrd.tls {home}/server.pem {home}/server.key
 xrd.tlsca certfile {home}/ca.pem
 http.header2cgi Authorization authz
-http.listingdeny yes
+http.listingdeny no
 ofs.authorize 1
 ofs.authlib libXrdAccSciTokens.so config={home}/scitokens.cfg
 """
