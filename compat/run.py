@@ -1,0 +1,377 @@
+"""Run other people's test suites with and without the autopatch, and compare.
+
+Each suite runs three times: unpatched, patched with a token that is for some other
+host, and patched with a token for any audience. See README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+CACHE = REPOSITORY / ".compat"
+LIMIT = 900  # seconds for one run of one suite
+
+HOOKS_EQUAL = "compares prepared.hooks with a list that has only its own hook"
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A distribution whose own tests are run."""
+
+    name: str
+    needs: tuple[str, ...]  # to run its tests
+    arguments: tuple[str, ...] = ("tests",)  # of pytest
+    environment: dict[str, str] = field(default_factory=dict)
+    any_changes: dict[str, str] = field(default_factory=dict)  # test -> why it may
+
+
+SUITES = (
+    Suite("requests", ("httpbin", "pytest-httpbin", "pytest-mock", "PySocks", "trustme")),
+    Suite("requests-mock", ("fixtures", "purl", "requests-futures", "testtools")),
+    Suite(
+        "responses",
+        ("pytest-asyncio", "pytest-httpserver", "tomli-w"),
+        ("responses", "--asyncio-mode=auto"),
+    ),
+    Suite("requests-toolbelt", ("betamax", "pyopenssl", "trustme")),
+    Suite(
+        "requests-oauthlib",
+        ("oauthlib[signedtoken]", "requests-mock"),
+        ("tests", "--ignore=tests/examples"),  # those drive a browser
+    ),
+    Suite(
+        "requests-cache",
+        (
+            "itsdangerous",
+            "orjson",
+            "psutil",
+            "pytest-httpbin",
+            "pyyaml",
+            "requests-mock",
+            "responses",
+            "rich",
+            "tenacity",
+            "time-machine<3",
+            "ujson",
+        ),
+        environment={"USE_PYTEST_HTTPBIN": "true"},
+    ),
+    Suite("requests-futures", ("pytest-httpbin",)),
+    Suite(
+        "google-auth",
+        ("flask", "freezegun", "pyopenssl", "pytest-localserver", "requests"),
+        ("tests/transport/test_requests.py",),
+    ),
+    Suite("igwn-auth-utils", ("requests-mock",), ("igwn_auth_utils",)),
+    Suite("gwdatafind", ("requests-mock",), ("gwdatafind",)),
+)
+QUICK = ("requests", "requests-mock", "responses", "google-auth")
+
+#: What each run is called, the audience of its token, and whether it is patched.
+MODES = {
+    "unpatched": ("https://elsewhere.example.org", False),
+    "elsewhere": ("https://elsewhere.example.org", True),
+    "any": ("ANY", True),
+}
+
+
+# --- a place to run a suite
+
+
+def make_ready(suite: Suite, wheel: Path) -> Path:
+    """Return the folder of a suite's unpacked sdist, with `../venv` beside it."""
+    home = CACHE / suite.name
+    stamp, wanted = home / "ready", repr((sys.version, suite.needs))
+    if not stamp.exists() or stamp.read_text() != wanted:
+        shutil.rmtree(home, ignore_errors=True)
+        command(sys.executable, "-m", "venv", "--without-pip", home / "venv")
+        # The wheels of these distributions leave the tests out.
+        pip("download", "--no-deps", "--no-binary", suite.name, "-d", home, suite.name)
+        (sdist,) = home.glob("*.tar.gz")
+        with tarfile.open(sdist) as archive:
+            archive.extractall(home, filter="data")
+        install(home, sdist, "pytest", *suite.needs)
+        stamp.write_text(wanted)
+    install(home, "--force-reinstall", "--no-deps", wheel)
+    install(home, wheel)  # what it depends on
+    return next(path.parent for path in home.glob("*/PKG-INFO"))
+
+
+def build_wheel() -> Path:
+    """Build the package from the checkout."""
+    folder = CACHE / "wheel"
+    shutil.rmtree(folder, ignore_errors=True)
+    pip("wheel", "--no-deps", "-w", folder, REPOSITORY)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def install(home: Path, *what: str | Path) -> None:
+    """Install into a suite's environment."""
+    pip("--python", home / "venv/bin/python", "install", *what)
+
+
+def pip(*arguments: str | Path) -> None:
+    """Run pip, which is quiet unless it fails."""
+    command(sys.executable, "-m", "pip", "--quiet", *arguments)
+
+
+def command(*arguments: str | Path) -> None:
+    """Run a command; its output is shown only where it fails."""
+    done = subprocess.run(
+        arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    if done.returncode:
+        raise SystemExit(f"{' '.join(map(str, arguments))}\n{done.stdout}")
+
+
+def loopback_only() -> tuple[str, ...]:
+    """Return what a command is to be started with to have no network but loopback.
+
+    Several of the suites send requests to real hosts, which would be other people's
+    servers, and outcomes that depend on them.
+    """
+    prefix = ("unshare", "-rn", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
+    try:
+        subprocess.run((*prefix, "true"), check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        print("note: the tests can reach the network here (no unshare -rn, or no ip)")
+        return ()
+    return prefix
+
+
+# --- one run
+
+
+def run(suite: Suite, mode: str, source: Path, prefix: tuple[str, ...]) -> dict[str, str]:
+    """Run a suite once; return each test's outcome."""
+    report, log = source.parent / f"{mode}.xml", source.parent / f"{mode}.log"
+    report.unlink(missing_ok=True)
+    python = (*prefix, str(source.parent / "venv/bin/python"))
+    with tempfile.TemporaryDirectory() as scratch:
+        environment = {**environment_of(mode, scratch), **suite.environment}
+        check(mode, (*python, "-c", TELL), source, environment)
+        with log.open("w") as output:
+            done = subprocess.run(
+                (
+                    *(*python, "-m", "pytest", *suite.arguments, "-rA"),
+                    *("-p", "no:cacheprovider", "-p", "no:randomly"),
+                    *("--continue-on-collection-errors", "-o", "addopts="),
+                    *("-o", "junit_family=xunit2", f"--junit-xml={report}"),
+                ),
+                cwd=source,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                timeout=LIMIT,
+                check=False,
+            )
+    if done.returncode not in (0, 1):  # all passed, some failed
+        raise SystemExit(f"pytest ended with status {done.returncode}: {log}")
+    return outcomes(report)
+
+
+#: Prints the type of a default session's `auth`, and the audience of the token found.
+TELL = (
+    "import requests, requests_scitokens as ours;"
+    "auth = requests.Session().auth;"
+    "print(type(auth).__name__, ours.HTTPSciTokenAuth().find_token()['aud'])"
+)
+
+
+def check(
+    mode: str, tell: tuple[str, ...], source: Path, environment: dict[str, str]
+) -> None:
+    """Make sure that a run is what it is called."""
+    audience, patched = MODES[mode]
+    said = subprocess.check_output(tell, cwd=source, env=environment, text=True).split()
+    if said != ["HTTPSciTokenAuth" if patched else "NoneType", audience]:
+        raise SystemExit(f"{source.name}, {mode}: the environment is wrong: {said}")
+
+
+def environment_of(mode: str, scratch: str) -> dict[str, str]:
+    """Return the environment variables of a run: those here, and no others.
+
+    CA bundles, proxies and a home with a `.netrc` would change outcomes.
+    """
+    audience, patched = MODES[mode]
+    return {
+        "PATH": os.environ["PATH"],
+        "LANG": "C.UTF-8",
+        "HOME": scratch,
+        "TMPDIR": scratch,
+        "PYTHONHASHSEED": "0",
+        "BEARER_TOKEN": make_token(audience),
+        **({"REQUESTS_SCITOKENS_AUTOPATCH": "1"} if patched else {}),
+    }
+
+
+def make_token(audience: str) -> str:
+    """Make a token that is valid for a day, for all that a client can tell."""
+    claims = {
+        "iss": "https://issuer.example.org",
+        "sub": "somebody",
+        "aud": audience,
+        "scope": "read:/",
+        "ver": "scitoken:2.0",
+        "exp": int(time.time()) + 86400,
+    }
+    parts = json.dumps({"alg": "RS256", "typ": "JWT"}), json.dumps(claims), "signature"
+    return ".".join(urlsafe_b64encode(part.encode()).decode().strip("=") for part in parts)
+
+
+def outcomes(report: Path) -> dict[str, str]:
+    """Read a JUnit report: each test, and what became of it.
+
+    Of a failure, the kind of exception is part of the outcome: a test that needs the
+    network fails in every run, and is to fail in the same way.
+    """
+    found: dict[str, str] = {}
+    for case in ET.parse(report).iter("testcase"):  # noqa: S314, pytest wrote it
+        test = f"{case.get('classname')}::{case.get('name')}"
+        parts = [found[test]] if test in found else []  # subtests, or setup and teardown
+        for child in case:
+            if child.tag in ("failure", "error"):
+                kind = re.match(r"[\w.]+(?=:|$)", child.get("message", ""))
+                parts.append(f"{child.tag} {kind[0] if kind else ''}".strip())
+            elif child.tag == "skipped":
+                parts.append("skipped")
+        found[test] = ", ".join(parts) or "passed"
+    return found
+
+
+# --- the comparison
+
+
+@dataclass
+class Result:
+    """What the runs of one suite came to."""
+
+    suite: Suite
+    version: str
+    runs: dict[str, list[dict[str, str]]]  # each mode's
+    seconds: float
+
+    def of(self, mode: str, test: str) -> set[str]:
+        """Return a test's outcomes in the runs of a mode."""
+        return {outcomes.get(test, "not run") for outcomes in self.runs[mode]}
+
+    def tests(self) -> list[str]:
+        """Return the names of all tests."""
+        runs = [outcomes for mode in self.runs.values() for outcomes in mode]
+        return list(dict.fromkeys(test for outcomes in runs for test in outcomes))
+
+    def changed(self, mode: str) -> list[str]:
+        """Return the tests that never ended in this mode as they do unpatched."""
+        return [
+            test
+            for test in self.tests()
+            if self.of("unpatched", test).isdisjoint(self.of(mode, test))
+        ]
+
+    def unexpected(self, mode: str) -> list[str]:
+        """Return the changed tests that are not listed with a reason."""
+        listed = self.suite.any_changes if mode == "any" else {}
+        return [test for test in self.changed(mode) if test not in listed]
+
+    def flaky(self) -> list[str]:
+        """Return the tests that ended in several ways in one and the same mode."""
+        several = [t for t in self.tests() for m in self.runs if len(self.of(m, t)) > 1]
+        return list(dict.fromkeys(several))
+
+    def count(self, outcome: str) -> int:
+        """Return how many tests ended so unpatched."""
+        return sum(outcome in found for found in self.runs["unpatched"][0].values())
+
+    def row(self) -> tuple[str, ...]:
+        """Return the table's line."""
+        first = self.runs["unpatched"][0]
+        passed, skipped = self.count("passed"), self.count("skipped")
+        numbers = (
+            *(len(first), passed, len(first) - passed - skipped, skipped),
+            *(len(self.changed("elsewhere")), len(self.changed("any"))),
+            *(len(self.flaky()), round(self.seconds)),
+        )
+        return self.suite.name, self.version, *map(str, numbers)
+
+
+HEADINGS = (
+    *("suite", "version", "tests", "passed", "failed", "skipped"),
+    *("changed: elsewhere", "any", "flaky", "seconds"),
+)
+
+
+def compare(suite: Suite, wheel: Path, prefix: tuple[str, ...]) -> Result:
+    """Run a suite in every mode, and once more where an outcome differs."""
+    print(f"{suite.name}: ", end="", flush=True)
+    started = time.monotonic()
+    source = make_ready(suite, wheel)
+    runs: dict[str, list[dict[str, str]]] = {mode: [] for mode in MODES}
+    result = Result(suite, source.name.rpartition("-")[2], runs, 0)
+    for _ in range(2):
+        for mode in MODES:
+            print(mode, end=" ", flush=True)
+            runs[mode].append(run(suite, mode, source, prefix))
+        if not result.unexpected("elsewhere") and not result.unexpected("any"):
+            break
+    result.seconds = time.monotonic() - started
+    print(flush=True)
+    if not result.count("passed"):
+        raise SystemExit(f"{suite.name}: no test passes, so this compares nothing")
+    return result
+
+
+def show(results: list[Result]) -> None:
+    """Print the table, and each test whose outcome changed."""
+    rows = [HEADINGS, *(result.row() for result in results)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    print()
+    for row in rows:
+        cells = [c.rjust(w) for c, w in zip(row[2:], widths[2:], strict=True)]
+        print(row[0].ljust(widths[0]), row[1].ljust(widths[1]), *cells, sep="  ")
+    print("\nfailed: in all three runs alike; most need a network beyond loopback")
+    for result in results:
+        for mode in ("elsewhere", "any"):
+            for test in result.changed(mode):
+                before, after = result.of("unpatched", test), result.of(mode, test)
+                why = result.suite.any_changes.get(test) if mode == "any" else None
+                print(f"\n{result.suite.name}, {mode}: {test}")
+                print(f"    {' | '.join(before)} -> {' | '.join(after)}")
+                print(f"    {why or 'UNEXPECTED'}")
+        for test in result.flaky():
+            print(f"\n{result.suite.name}, flaky: {test}")
+
+
+def main() -> int:
+    """Run the suites that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help=f"only {', '.join(QUICK)}")
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help="by default all")
+    arguments = parser.parse_args()
+    names = arguments.suites or (QUICK if arguments.quick else [s.name for s in SUITES])
+    if unknown := set(names) - {suite.name for suite in SUITES}:
+        parser.error(f"no such suite: {', '.join(unknown)}")
+    wheel, prefix = build_wheel(), loopback_only()
+    results = [compare(suite, wheel, prefix) for suite in SUITES if suite.name in names]
+    show(results)
+    bad = [r for r in results if r.unexpected("elsewhere") or r.unexpected("any")]
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
