@@ -101,7 +101,8 @@ def follow_redirect(request: PreparedRequest, response: Response) -> None:
 
     To be called after `requests.Session.rebuild_auth`, with what that gets.
     """
-    hook = hook_of(request) or _unhooked.get(response.request)
+    before = getattr(response, "request", None)  # mock adapters may leave it out
+    hook = hook_of(request) or (None if before is None else _unhooked.get(before))
     if hook is None or (hook.auth.is_default and not memory.autopatched):
         return
     if "Authorization" not in request.headers:  # else kept, or from .netrc

@@ -9,6 +9,7 @@ import requests
 
 import requests_scitokens
 from requests_scitokens import HTTPSciTokenAuth
+from requests_scitokens.hook import follow_redirect
 from requests_scitokens.testing import Answer
 
 from .ways import CHOSEN, unchanged
@@ -244,6 +245,17 @@ def test_responses_of_mock_adapters_pass_through(missing, status):
         del response.request
     (hook,) = request.hooks["response"]
     assert hook(response) is response
+
+
+@pytest.mark.parametrize("missing", [True, False])
+def test_a_redirect_from_a_mock_adapter_leads_nowhere_with_a_token(missing):
+    prepared = requests.Request("GET", "https://b.example.org/").prepare()
+    response = requests.Response()  # its `request` is None
+    if missing:
+        del response.request
+    follow_redirect(prepared, response)
+    assert prepared.hooks == {"response": []}
+    assert "Authorization" not in prepared.headers
 
 
 class MockAdapter(requests.adapters.BaseAdapter):
