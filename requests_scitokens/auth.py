@@ -108,6 +108,8 @@ class HTTPSciTokenAuth(AuthBase):
     @property
     def audiences(self) -> tuple[str, ...]:
         """The `audience`, always as a tuple."""
+        if self.audience is None:
+            return ()
         return source.strings(self.audience, "audience=")
 
     def __eq__(self, other: object) -> bool:

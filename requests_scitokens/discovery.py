@@ -9,6 +9,7 @@ import shlex
 import stat
 import time
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
 from requests import RequestException
@@ -121,14 +122,14 @@ def look_everywhere(
     yield _look_at_named_file("SCITOKEN_FILE", fresh)
     yield from _look_at_condor(origin, audience, fresh)
     if hasattr(os, "geteuid"):
-        name = f"bt_u{os.geteuid()}"
+        user = os.geteuid()
         runtime = os.environ.get("XDG_RUNTIME_DIR")
         if runtime:
-            path = os.path.join(runtime, name)
-            yield _look_at_file(f"$XDG_RUNTIME_DIR/{name} ({path})", path, fresh)
+            place, path = _runtime_file(runtime, user)
+            yield _look_at_file(place, path, fresh)
         else:
-            yield Look("$XDG_RUNTIME_DIR", reason="not set")
-        path = os.path.join(SHARED_DIRECTORY, name)
+            yield _NOT_SET["XDG_RUNTIME_DIR"]
+        path = os.path.join(SHARED_DIRECTORY, f"bt_u{user}")
         yield _look_at_file(path, path, fresh, own=True)
 
 
@@ -136,18 +137,39 @@ def look_everywhere(
 
 
 def _look_at_value(variable: str) -> Look:
-    value = os.environ.get(variable, "")
+    value = os.environ.get(variable)
+    if value is None:
+        return _NOT_SET[variable]
     if not value.strip(WHITE_SPACE):
-        reason = "empty" if variable in os.environ else "not set"
-        return Look(f"${variable}", reason=reason)
+        return Look(f"${variable}", reason="empty")
     return _parse(f"${variable}", value)
 
 
 def _look_at_named_file(variable: str, fresh: bool) -> Look:
-    path = os.environ.get(variable, "")
+    path = os.environ.get(variable)
     if not path:
-        return Look(f"${variable}", reason="not set")
+        return _NOT_SET[variable]
     return _look_at_file(f"${variable} ({path})", path, fresh)
+
+
+# Most places are not there, for every request anew.
+_NOT_SET = {
+    variable: Look(f"${variable}", reason="not set")
+    for variable in (
+        "BEARER_TOKEN",
+        "BEARER_TOKEN_FILE",
+        "SCITOKEN",
+        "SCITOKEN_FILE",
+        "_CONDOR_CREDS",
+        "XDG_RUNTIME_DIR",
+    )
+}
+
+
+@lru_cache(maxsize=16)
+def _runtime_file(directory: str, user: int) -> tuple[str, str]:
+    path = os.path.join(directory, f"bt_u{user}")
+    return f"$XDG_RUNTIME_DIR/bt_u{user} ({path})", path
 
 
 def _look_at_condor(
@@ -158,9 +180,9 @@ def _look_at_condor(
     The first token that names the origin is taken, else the first that is unbound.
     """
     place = "$_CONDOR_CREDS"
-    directory = os.environ.get("_CONDOR_CREDS", "")
+    directory = os.environ.get("_CONDOR_CREDS")
     if not directory:
-        yield Look(place, reason="not set")
+        yield _NOT_SET["_CONDOR_CREDS"]
         return
     try:
         signature = _signature(os.stat(directory))
@@ -250,13 +272,14 @@ def _look_at_file(place: str, path: str, fresh: bool, *, own: bool = False) -> L
     known = _remembered.get((path, own))
     if known is None or known.signature != signature or fresh or expiring(known.look.token):
         try:
-            known = _read(path, own)
+            known = _read(place, path, own)
         except FileNotFoundError as error:  # gone since the look above
             return Look(place, reason=_trouble(error))
         except OSError as error:
             return Look(place, reason=f"it cannot be read: {_trouble(error)}", ends=True)
         _remember(_remembered, (path, own), known)
-    return known.look._replace(place=place, path=path)
+    # One file may be in two places.
+    return known.look if known.look.place == place else known.look._replace(place=place)
 
 
 def _remember(memory: dict[_Key, _Value], key: _Key, value: _Value) -> None:
@@ -270,7 +293,7 @@ def expiring(token: BearerToken | None) -> bool:
     return token is None or token.expires < time.time() + RENEWAL_MARGIN
 
 
-def _read(path: str, own: bool) -> _Read:
+def _read(place: str, path: str, own: bool) -> _Read:
     # What is opened is what is judged: the path may be another file by then. A
     # FIFO without a writer must not block.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -279,7 +302,8 @@ def _read(path: str, own: bool) -> _Read:
         status = os.fstat(descriptor)
         problem = _unreadable(status, own)
         if problem:
-            return _Read(_signature(status), Look(path, reason=problem, ends=True))
+            look = Look(place, reason=problem, ends=True, path=path)
+            return _Read(_signature(status), look)
         content = b""
         while len(content) <= LIMIT:
             more = os.read(descriptor, LIMIT + 1 - len(content))
@@ -288,7 +312,7 @@ def _read(path: str, own: bool) -> _Read:
             content += more
     finally:
         os.close(descriptor)
-    look = _judge_content(path, content)
+    look = _judge_content(place, content)._replace(path=path)
     if look.token is not None:
         _warn_if_exposed(path, status)
     return _Read(_signature(status), look)

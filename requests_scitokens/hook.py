@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .auth import HTTPSciTokenAuth
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Hook:
     """The response hook of one request. A redirected request starts with the same."""
 
@@ -32,7 +32,7 @@ class Hook:
         """Return the response, or the answer to what came instead."""
         if self.auth.is_default and not memory.autopatched:
             return response  # switched off since
-        if self.sent is not None:
+        if self.sent is not None and response.is_redirect:
             _let_go(self.auth, self.sent, response)
         return self.auth.handle_response(response, **kwargs)
 
@@ -84,8 +84,6 @@ def _let_go(auth: HTTPSciTokenAuth, sent: BearerToken, response: Response) -> No
     """
     request = getattr(response, "request", None)
     if request is None or request.headers.get("Authorization") != sent.header:
-        return
-    if not response.is_redirect:
         return
     target = urljoin(response.url, response.headers["Location"])
     origin = origin_of(target)

@@ -115,6 +115,7 @@ def is_address(host: str) -> bool:
     return ":" in host or host.rpartition(".")[2].removeprefix("0x").isdecimal()
 
 
+@lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
     """Tell whether this host can only be this machine."""
     try:

@@ -76,8 +76,11 @@ def barred(
         return "its URL carries a token of its own"
     listed = [entry for entry in hosts or () if entry.matches(origin)]
     # RFC 6750 section 5.3: bearer tokens travel under TLS only.
-    explicit = any(entry.scheme == "http" for entry in listed)
-    if origin.scheme == "http" and not explicit and not is_loopback(origin.host):
+    if (
+        origin.scheme == "http"
+        and not is_loopback(origin.host)
+        and not any(entry.scheme == "http" for entry in listed)
+    ):
         return "it is reached over plain http"
     if hosts is not None and not listed:
         return "it is not among the hosts that tokens may go to"
@@ -157,7 +160,12 @@ def standing(
     if audience:
         carries = not set(audience).isdisjoint(token.audience)
         return Standing.NAMED if carries else Standing.ELSEWHERE
-    entries = [_named_by(entry) for entry in token.audience]
+    return _standing(token.audience, origin)
+
+
+@lru_cache(maxsize=4096)
+def _standing(audience: tuple[str, ...], origin: Origin) -> Standing:
+    entries = [_named_by(entry) for entry in audience]
     if any(entry is not None and entry.matches(origin) for entry in entries):
         return Standing.NAMED
     return Standing.ELSEWHERE if entries and None not in entries else Standing.UNBOUND

@@ -38,10 +38,25 @@ class BearerToken:
     claims : dict or None
         The claims, *not* verified: the server decides. `None` for an opaque
         token, that is one that is not a JSON Web Token (RFC 7519).
+    audience : tuple of str
+        The `aud` claim (RFC 7519 section 4.1.3), always as a tuple.
+    expires : float
+        When it expires, in seconds since the epoch; infinity if it never says.
+    holder : tuple of str
+        What stays the same when the token is renewed: who issued it, for whom.
     """
 
     serialized: str = field(repr=False)
     claims: dict[str, Any] | None = field(default=None, repr=False, compare=False)
+    audience: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    expires: float = field(init=False, repr=False, compare=False)
+    holder: tuple[str, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Every request looks at these, and a token is parsed once.
+        object.__setattr__(self, "audience", _audience(self.claims or {}))
+        object.__setattr__(self, "expires", _expires(self.claims or {}))
+        object.__setattr__(self, "holder", _holder(self))
 
     @staticmethod
     def parse(text: str | bytes) -> BearerToken:
@@ -59,40 +74,37 @@ class BearerToken:
         """The `Authorization` field's value (RFC 6750 section 2.1)."""
         return f"Bearer {self.serialized}"
 
-    @property
-    def audience(self) -> tuple[str, ...]:
-        """The `aud` claim (RFC 7519 section 4.1.3), always as a tuple."""
-        aud = (self.claims or {}).get("aud")
-        entries = aud if isinstance(aud, list) else [aud]
-        return tuple(entry for entry in entries if isinstance(entry, str))
-
-    @property
-    def expires(self) -> float:
-        """When it expires, in seconds since the epoch; infinity if it never says."""
-        exp = (self.claims or {}).get("exp")
-        if isinstance(exp, bool) or not isinstance(exp, (int, float)):
-            return math.inf
-        try:
-            seconds = float(exp)
-        except OverflowError:  # an integer beyond what a float can hold
-            return math.inf if exp > 0 else 0.0
-        return math.inf if math.isnan(seconds) else max(0.0, seconds)
-
-    @property
-    def holder(self) -> tuple[str, ...]:
-        """What stays the same when the token is renewed: who issued it, for whom."""
-        claims = self.claims or {}
-        who = (claims.get("iss"), claims.get("sub"))
-        # RFC 7519 section 4.1 has strings there; whatever else names nobody.
-        named = all(name is None or isinstance(name, str) for name in who)
-        if self.claims is None or not named:
-            return (self.serialized,)
-        return (*map(str, who), *self.audience)
-
     def expired(self) -> str:
         """Say how long ago it expired; empty if it did not."""
         late = time.time() - self.expires
         return f"it expired {duration(late)} ago" if late >= 0 else ""
+
+
+def _audience(claims: dict[str, Any]) -> tuple[str, ...]:
+    aud = claims.get("aud")
+    entries = aud if isinstance(aud, list) else [aud]
+    return tuple(entry for entry in entries if isinstance(entry, str))
+
+
+def _expires(claims: dict[str, Any]) -> float:
+    exp = claims.get("exp")
+    if isinstance(exp, bool) or not isinstance(exp, (int, float)):
+        return math.inf
+    try:
+        seconds = float(exp)
+    except OverflowError:  # an integer beyond what a float can hold
+        return math.inf if exp > 0 else 0.0
+    return math.inf if math.isnan(seconds) else max(0.0, seconds)
+
+
+def _holder(token: BearerToken) -> tuple[str, ...]:
+    claims = token.claims or {}
+    who = (claims.get("iss"), claims.get("sub"))
+    # RFC 7519 section 4.1 has strings there; whatever else names nobody.
+    named = all(name is None or isinstance(name, str) for name in who)
+    if token.claims is None or not named:
+        return (token.serialized,)
+    return (*map(str, who), *token.audience)
 
 
 @lru_cache(maxsize=256)
