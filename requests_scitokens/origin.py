@@ -62,7 +62,7 @@ def origin_of(url: str | None) -> Origin | None:
 _START = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=10_000)  # as many as `memory.taken` holds
 def _origin(start: str) -> Origin | None:
     scheme, authority = start.lower().split("://")
     found = split_host_port(authority.rpartition("@")[2]) if _one_reading(start) else None

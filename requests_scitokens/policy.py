@@ -163,7 +163,7 @@ def standing(
     return _standing(token.audience, origin)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=10_000)
 def _standing(audience: tuple[str, ...], origin: Origin) -> Standing:
     entries = [_named_by(entry) for entry in audience]
     if any(entry is not None and entry.matches(origin) for entry in entries):
