@@ -142,8 +142,11 @@ class HTTPSciTokenAuth(AuthBase):
             if not memory.autopatched:
                 return request
         plan = make_plan(self, request.url)
-        if self.force and plan.trouble:
-            raise TokenNotFoundError(f"no usable token: {plan.trouble}", request=request)
+        if self.force and plan.token is None:
+            # Where no token may go, nobody has looked for one yet.
+            trouble = plan.trouble or self.obtain(request.url).trouble
+            if trouble:
+                raise TokenNotFoundError(f"no usable token: {trouble}", request=request)
         if "Authorization" in request.headers and not (plan.attached and self.asked):
             return request  # the caller's own credentials
         prepare(request, self, plan, origin_of(request.url))

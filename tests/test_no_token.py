@@ -67,6 +67,14 @@ def test_force_raises_before_a_byte_is_sent(serve):
     assert f"{os.sep}bt_u{os.geteuid()}: No such file" in str(caught.value)
 
 
+def test_force_raises_also_where_no_token_may_go(serve):
+    server = serve()
+    auth = HTTPSciTokenAuth(force=True, hosts="storage.example.org")
+    with pytest.raises(TokenNotFoundError, match=r"no usable token: \$BEARER_TOKEN: not set"):
+        requests.get(f"{server.url}/hello.txt", auth=auth)
+    assert server.received == []
+
+
 def test_force_raises_for_a_token_with_another_audience(serve, issuer, token_file):
     token_file.write_text(issuer.mint(audience="https://a.example.org"))
     auth = HTTPSciTokenAuth(force=True, audience="https://b.example.org")
