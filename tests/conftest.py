@@ -111,3 +111,18 @@ def xrootd(issuer: Issuer) -> Iterator[XRootD]:
         pytest.skip(f"no real XRootD: {reason}")
     with XRootD(issuer) as server:
         yield server
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say how many cells of the leak matrix were as the decision table has them."""
+    for outcome in ("passed", "failed"):
+        counts = [
+            count
+            for report in terminalreporter.stats.get(outcome, ())
+            for name, count in report.user_properties
+            if name == "cells of the leak matrix"
+        ]
+        if counts:
+            terminalreporter.write_line(
+                f"leak matrix: {sum(counts)} cells in {len(counts)} tests that {outcome}"
+            )

@@ -1,0 +1,295 @@
+"""The leak matrix: which origin receives the token, in every combination there is.
+
+Each way in, with each token, over each route, to servers that refuse in each way, with
+and without a token in the URL, and each `hosts`. There is a server at every origin, and
+each writes down what it receives. What is expected is written out below: the decision
+table, in its order, the lower row deciding. Nothing of the package is asked about it.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+import requests
+from urllib3 import PoolManager
+
+import requests_scitokens
+from requests_scitokens import HTTPSciTokenAuth, TokenNotFoundError, memory
+
+from .recorder import World
+
+HOME = "https://storage.example.org"
+PORT = "https://storage.example.org:1094"
+PLAIN = "http://storage.example.org"
+FOREIGN = "https://foreign.example.org"
+OTHER = "https://other.example.org"
+
+
+# --- the dimensions
+
+
+def with_auth(url, **options):
+    return requests.get(url, auth=HTTPSciTokenAuth(**options), timeout=30)
+
+
+def with_session(url, **options):
+    with requests_scitokens.Session(**options) as session:
+        return session.get(url, timeout=30)
+
+
+# How it is sent; what that is in the table; and whether the session can put the token
+# on a redirected request. One of Requests' own cannot: the token waits for a refusal.
+WAYS = {
+    "auth=": (lambda url, token, hosts: with_auth(url, hosts=hosts), "chosen", False),
+    "token=": (
+        lambda url, token, hosts: with_auth(url, token=token, hosts=hosts),
+        "asked",
+        False,
+    ),
+    "force=True": (
+        lambda url, token, hosts: with_session(url, force=True, hosts=hosts),
+        "asked",
+        True,
+    ),
+    "Session": (lambda url, token, hosts: with_session(url, hosts=hosts), "chosen", True),
+    "get()": (
+        lambda url, token, hosts: requests_scitokens.get(url, hosts=hosts, timeout=30),
+        "chosen",
+        True,
+    ),
+    "autopatch": (lambda url, token, hosts: requests.get(url, timeout=30), "default", True),
+}
+
+# The audience of each token, and which origins it names; an unbound one has no opinion.
+TOKENS = {
+    "names the origin": ("https://storage.example.org:443", {HOME}),
+    "names the host": ("storage.example.org", {HOME, PORT, PLAIN}),
+    "unbound": ("ANY", None),
+    "elsewhere": ("https://other.example.org", {OTHER}),
+    "expired": ("https://storage.example.org:443", {HOME}),
+}
+
+ROUTES = {
+    "direct": (HOME,),
+    "direct over plain http": (PLAIN,),
+    "same-origin redirect": (HOME, HOME),
+    "to another host": (HOME, FOREIGN),
+    "to another port": (HOME, PORT),
+    "from https to http": (HOME, PLAIN),
+    "to an http origin and back": (HOME, PLAIN, HOME),
+    "from a foreign origin to the named one": (FOREIGN, HOME),
+    "from a foreign origin to the named one and on": (FOREIGN, HOME, OTHER),
+    "chain of three": (HOME, FOREIGN, HOME, OTHER),
+}
+
+ANSWERS = {
+    "200 at once": (200, ()),
+    "Bearer challenge": (401, (("WWW-Authenticate", 'Bearer realm="x"'),)),
+    "Basic challenge": (401, (("WWW-Authenticate", 'Basic realm="x"'),)),
+    "bare 401": (401, ()),
+    "bare 403": (403, ()),
+}
+
+# Who refuses what comes without a token: the last origin alone, or each on the way.
+REFUSERS = ("the last refuses", "each refuses")
+
+# Which URL carries a token of its own.
+IN_URL = ("no token in a URL", "a token in the last URL")
+
+# `hosts`, and which origins are in it: one of plain http only if that says http://.
+HOSTS = {
+    "hosts unset": (None, None),
+    "hosts matching": ("storage.example.org", {HOME, PORT}),
+    "hosts matching all": (
+        "*.example.org, http://storage.example.org",
+        {HOME, PORT, PLAIN, FOREIGN, OTHER},
+    ),
+    "hosts not matching": ("unrelated.example.org", set()),
+}
+
+
+def cells(route):
+    """List the cells of a route."""
+    for cell in product(TOKENS, ANSWERS, REFUSERS, IN_URL, HOSTS):
+        _, answer, refusers, _, _ = cell
+        # Where nobody refuses, or nobody is on the way, this is the same as the last.
+        if refusers == "the last refuses" or (
+            answer != "200 at once" and len(ROUTES[route]) > 1
+        ):
+            yield cell
+
+
+# --- the decision table
+
+# What was asked for has a second column, for an origin that it names as well: a redirect
+# makes that difference. The last is for who has no valid token. A dash says nothing.
+TABLE = """
+                         | asked  | asked, named | named  | unbound, chosen | unbound, default | elsewhere | none
+as the caller made it    | attach | attach       | attach | wait            | wait             | never     | never
+it has taken the token   | -      | -            | -      | attach          | attach           | -         | -
+Bearer challenge         | -      | -            | -      | answer          | answer           | never     | never
+any other refusal        | -      | -            | -      | answer          | never            | never     | never
+led to another origin    | never  | attach       | attach | never           | never            | never     | never
+in hosts                 | attach | attach       | attach | attach          | attach           | attach    | never
+not in hosts             | never  | never        | never  | never           | never            | never     | never
+plain http, not in hosts | never  | never        | never  | never           | never            | never     | never
+a token in the URL       | -      | -            | never  | never           | never            | never     | never
+"""  # noqa: E501, a table
+
+(_, *COLUMNS), *ROWS = (
+    [cell.strip() for cell in line.split("|")] for line in TABLE.strip("\n").splitlines()
+)
+
+
+def decide(column, situations):
+    """Return the cell of the lowest row that applies and says something."""
+    found = [
+        cell
+        for situation, *row in ROWS
+        if situation in situations and (cell := row[COLUMNS.index(column)]) != "-"
+    ]
+    return found[-1]
+
+
+def column_of(kind, token, origin):
+    names = TOKENS[token][1]
+    named = names is not None and origin in names
+    if kind == "asked":
+        return "asked, named" if named else "asked"
+    if token == "expired":
+        return "none"
+    if names is None:
+        return f"unbound, {kind}"
+    return "named" if named else "elsewhere"
+
+
+def expected(way, route, token, answer, refusers, in_url, hosts):
+    """Walk the route; return who receives what, and the final status."""
+    (_, kind, can_follow), (_, listed) = WAYS[way], HOSTS[hosts]
+    if (way, token) == ("force=True", "expired"):
+        return [], "TokenNotFoundError"
+    received, taken, before = [], set(), None
+    for number, origin in enumerate(ROUTES[route]):
+        last = number == len(ROUTES[route]) - 1
+        column = column_of(kind, token, origin)
+        situations = {"as the caller made it"}
+        if origin in taken:
+            situations.add("it has taken the token")
+        if origin != ROUTES[route][0]:
+            situations.add("led to another origin")
+        if listed is not None:
+            situations.add("in hosts" if origin in listed else "not in hosts")
+        if origin == PLAIN and PLAIN not in (listed or ()):
+            situations.add("plain http, not in hosts")
+        if last and in_url == "a token in the last URL":
+            situations.add("a token in the URL")
+        # Requests itself keeps the header where only the path changes.
+        possible = number == 0 or can_follow or before == (origin, True)
+        attached = possible and decide(column, situations) == "attach"
+        received.append((origin, attached))
+        before = origin, attached
+        if attached or answer == "200 at once" or not (last or refusers == "each refuses"):
+            continue
+        refusal = answer if answer == "Bearer challenge" else "any other refusal"
+        if decide(column, {*situations, refusal}) not in ("attach", "answer"):
+            return received, ANSWERS[answer][0]
+        received.append((origin, True))
+        taken.add(origin)
+    return received, 200
+
+
+# --- the servers
+
+
+@pytest.fixture(scope="module")
+def origins(issuer):
+    with World(issuer.ca, HOME, PORT, PLAIN, FOREIGN, OTHER) as world:
+        yield world
+
+
+@pytest.fixture
+def world(origins, trusted, monkeypatch):
+    """Let sessions find the servers, and share connections: handshakes take longest."""
+    monkeypatch.setattr("socket.getaddrinfo", origins.getaddrinfo)
+    connections = PoolManager()
+    monkeypatch.setattr("requests.adapters.PoolManager", lambda **_: connections)
+    monkeypatch.setattr(connections, "clear", lambda: None)
+    yield origins
+    connections.pools.clear()
+
+
+@pytest.fixture(scope="module")
+def tokens(issuer):
+    """Mint one of each."""
+    return {
+        name: issuer.mint(audience=audience, lifetime=-9999 if name == "expired" else 9999)
+        for name, (audience, _) in TOKENS.items()
+    }
+
+
+@pytest.fixture
+def found(tokens, tmp_path, monkeypatch):
+    """Let discovery find one of the tokens."""
+    paths = {name: tmp_path / name for name in tokens}
+    for name, path in paths.items():
+        path.write_text(tokens[name])
+    return lambda name: monkeypatch.setenv("BEARER_TOKEN_FILE", str(paths[name]))
+
+
+def lay_out(world, route, answer, refusers, in_url):
+    """Let the servers redirect along the route, and refuse; return where it starts."""
+    urls = [f"{origin}/{number}" for number, origin in enumerate(ROUTES[route])]
+    if in_url == "a token in the last URL":
+        urls[-1] += "?authz=another"
+
+    def reply(seen):
+        number = int(seen.path[1])  # of the step on the route
+        last = number == len(urls) - 1
+        if seen.authorization is None and (last or refusers == "each refuses"):
+            status, fields = ANSWERS[answer]
+            if status != 200:
+                return status, fields
+        return (200, ()) if last else (302, (("Location", urls[number + 1]),))
+
+    world.answer = reply
+    return urls[0]
+
+
+def show(received, status):
+    steps = [origin + {True: " with the token"}.get(sent, "") for origin, sent in received]
+    return f"{', '.join(steps) or 'nothing is sent'}; {status}"
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("way", WAYS)
+def test_the_token_goes_only_where_the_table_says(
+    world, tokens, found, request, monkeypatch, record_property, way, route
+):
+    if way == "autopatch":
+        request.getfixturevalue("patched")
+    get, count, differences = WAYS[way][0], 0, []
+    for cell in cells(route):
+        token, answer, refusers, in_url, hosts = cell
+        text = HOSTS[hosts][0]
+        found(token)
+        if way == "autopatch":
+            monkeypatch.setenv("REQUESTS_SCITOKENS_HOSTS", text or "")
+        url = lay_out(world, route, answer, refusers, in_url)
+        memory.taken.clear()
+        world.received.clear()
+        try:
+            status = get(url, tokens[token], text).status_code
+        except TokenNotFoundError:
+            status = "TokenNotFoundError"
+        sent = {None: False, f"Bearer {tokens[token]}": True}
+        received = [(seen.origin, sent[seen.authorization]) for seen in world.received]
+        table = expected(way, route, *cell)
+        if (received, status) != table:
+            differences.append(
+                f"{way} | {route} | {' | '.join(cell)}:\n"
+                f"    the table: {show(*table)}\n    it did: {show(received, status)}"
+            )
+        count += 1
+    record_property("cells of the leak matrix", count)
+    assert not differences, f"{len(differences)} of {count}:\n" + "\n".join(differences)
