@@ -8,6 +8,7 @@ import sys
 import atheris
 
 with atheris.instrument_imports(include=["requests_scitokens"]):
+    from requests_scitokens.discovery import _judge_content
     from requests_scitokens.origin import Origin
     from requests_scitokens.policy import standing
     from requests_scitokens.token import BearerToken, MalformedTokenError
@@ -33,8 +34,11 @@ def check(text: bytes) -> None:
 
 
 def fuzz(data: bytes) -> None:
-    """Take the bytes as a token, as its claims, and as its audience."""
+    """Take the bytes as a token, a file's content, a token's claims and its audience."""
     check(data)
+    for content in (data, b'{"access_token":"%s"}' % data):
+        look = _judge_content("a file", content)
+        assert look.token or look.reason
     claims = (data, b'{"aud":["%s"],"exp":%s}' % (data[1:], data[:1] * 309))
     for payload in claims:
         check(HEADER + b"." + base64.urlsafe_b64encode(payload).rstrip(b"=") + b".")
