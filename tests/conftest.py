@@ -13,6 +13,7 @@ import pytest
 from requests_scitokens import discovery, memory
 from requests_scitokens.testing import Issuer, ProtectedServer
 
+from .recorder import World
 from .xrootd import XRootD, available
 
 # The user's tokens, certificates, proxies and passwords have no part in a test.
@@ -80,6 +81,21 @@ def serve(issuer: Issuer, trusted: Path) -> Iterator[Callable[..., ProtectedServ
         def start(files: Any = None, **options: Any) -> ProtectedServer:
             files = {"/hello.txt": b"hello\n"} if files is None else files
             return stack.enter_context(ProtectedServer(issuer, files, **options))
+
+        yield start
+
+
+@pytest.fixture
+def world(
+    issuer: Issuer, trusted: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., World]]:
+    """Start servers at made-up origins; there are no others then."""
+    with ExitStack() as stack:
+
+        def start(*origins: str) -> World:
+            world = stack.enter_context(World(issuer.ca, *origins))
+            monkeypatch.setattr("socket.getaddrinfo", world.getaddrinfo)
+            return world
 
         yield start
 

@@ -12,7 +12,7 @@ import trustme
 
 from requests_scitokens.testing import _Server
 
-#: Status, fields, and body of an answer.
+#: The status and the fields of an answer.
 Answer = tuple[int, tuple[tuple[str, str], ...]]
 
 

@@ -209,7 +209,7 @@ def origins(issuer):
 
 
 @pytest.fixture
-def world(origins, trusted, monkeypatch):
+def kept(origins, trusted, monkeypatch):
     """Let sessions find the servers, and share connections: handshakes take longest."""
     monkeypatch.setattr("socket.getaddrinfo", origins.getaddrinfo)
     connections = PoolManager()
@@ -264,7 +264,7 @@ def show(received, status):
 @pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("way", WAYS)
 def test_the_token_goes_only_where_the_table_says(
-    world, tokens, found, request, monkeypatch, record_property, way, route
+    kept, tokens, found, request, monkeypatch, record_property, way, route
 ):
     if way == "autopatch":
         request.getfixturevalue("patched")
@@ -275,15 +275,15 @@ def test_the_token_goes_only_where_the_table_says(
         found(token)
         if way == "autopatch":
             monkeypatch.setenv("REQUESTS_SCITOKENS_HOSTS", text or "")
-        url = lay_out(world, route, answer, refusers, in_url)
+        url = lay_out(kept, route, answer, refusers, in_url)
         memory.taken.clear()
-        world.received.clear()
+        kept.received.clear()
         try:
             status = get(url, tokens[token], text).status_code
         except TokenNotFoundError:
             status = "TokenNotFoundError"
         sent = {None: False, f"Bearer {tokens[token]}": True}
-        received = [(seen.origin, sent[seen.authorization]) for seen in world.received]
+        received = [(seen.origin, sent[seen.authorization]) for seen in kept.received]
         table = expected(way, route, *cell)
         if (received, status) != table:
             differences.append(
