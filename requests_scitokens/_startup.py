@@ -82,8 +82,10 @@ def _enable() -> None:
 
 def _complain(problem: object) -> None:
     """Say in one line that the program runs unpatched."""
-    kind = f"{type(problem).__name__}: " if isinstance(problem, Exception) else ""
-    line = " ".join(f"{kind}{problem}".split())
+    text = str(problem)
+    if isinstance(problem, Exception):
+        text = f"{type(problem).__name__}: {text}; `python -m pip check` may know why"
+    line = " ".join(text.split())
     # A virtual environment processes its start-up files twice; pythonw has no stderr.
     if line not in _complaints and sys.stderr is not None:
         _complaints.add(line)

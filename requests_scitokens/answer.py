@@ -14,12 +14,14 @@ from .origin import origin_of
 from .plan import make_plan
 from .policy import Action
 from .resend import rewound, send_again
-from .token import BearerToken
+from .token import BearerToken, plain
 
 if TYPE_CHECKING:
     from .auth import HTTPSciTokenAuth
 
 _log = logging.getLogger(__name__)
+
+_HINT = "`python -m requests_scitokens --try URL` shows what the server wants"
 
 
 def refused(response: Response) -> bool:
@@ -73,7 +75,7 @@ def send(
     _say(
         auth,
         response,
-        "no token was sent: this body cannot be sent twice; force=True or hosts= "
+        "the token was not sent: this body cannot be sent twice; force=True or hosts= "
         "sends the token at once",
     )
     return response
@@ -89,15 +91,15 @@ def _answer(
     url = response.request.url
     origin, plan = origin_of(url), make_plan(auth, url, home_of(response.request))
     if plan.token is None or origin is None:
-        why = plan.trouble or plan.verdict.why
-        _say(auth, response, f"no token was sent: {why}", about=plan.verdict.why)
+        about = f"{plan.verdict.why}, {bool(plan.found.trouble)}"
+        _say(auth, response, f"no token was sent: {plan.why}", about)
         return response, None
     if plan.verdict.action is Action.ANSWER_CHALLENGE and not _asks(response):
         _say(
             auth,
             response,
-            "the token names no host and nothing here asks for a bearer token, so none "
-            f"was sent; to send it, set REQUESTS_SCITOKENS_HOSTS={origin.netloc}",
+            "no token was sent: it names no server, and this one does not ask for a "
+            f"bearer token; to send it, set REQUESTS_SCITOKENS_HOSTS={origin.netloc}",
         )
         return response, None
     answer = send(auth, response, plan.token, kwargs)
@@ -116,14 +118,31 @@ def _renew(
     challenge = bearer_challenge(response.headers.get("WWW-Authenticate")) or {}
     if challenge.get("error") != "insufficient_scope":
         taken.discard((origin_of(request.url), sent.holder))
-    if auth.token is not None and not callable(auth.token):
-        return response  # there is only this one
     plan = make_plan(auth, request.url, home_of(request), fresh=True)
-    if plan.token is None or plan.token == sent:
-        why = plan.trouble or "there is no other one"
-        _say(auth, response, f"the token was refused, and {why}", about="refused")
-        return response
-    return send(auth, response, plan.token, kwargs)
+    given = auth.token is not None and not callable(auth.token)  # there is only this one
+    if plan.token is not None and plan.token != sent and not given:
+        answer = send(auth, response, plan.token, kwargs)
+        if answer is not response and refused(answer):
+            text = f"{plan.found.name} was refused, and so was the one before; {_HINT}"
+            _say(auth, answer, text, about="refused")
+        return answer
+    if plan.token is None:
+        text = f"the token was refused, and now: {plan.why}"
+    else:
+        guess = _guess(sent, challenge)
+        text = f"{plan.found.name} was refused, and there is no other; {guess}"
+    _say(auth, response, text, about="refused")
+    return response
+
+
+def _guess(token: BearerToken, challenge: dict[str, str]) -> str:
+    """Say what a server may have against this token, by its challenge or in general."""
+    if token.expired():
+        return f"it {token.expired()}"
+    if "scope" in challenge:
+        has = plain(token.scope) or "no scope"
+        return f"it has {has}, the server wants {plain(challenge['scope'])}"
+    return _HINT
 
 
 def _asks(response: Response) -> bool:
@@ -138,4 +157,5 @@ def _say(auth: HTTPSciTokenAuth, response: Response, text: str, about: str = "")
     level = logging.INFO if auth.is_default else logging.WARNING
     if (origin, level, about or text) not in said:
         said.add((origin, level, about or text))
-        _log.log(level, "%s answered %d; %s", origin, response.status_code, text)
+        where = origin or "a server"
+        _log.log(level, "%s answered %d; %s", where, response.status_code, text)

@@ -144,9 +144,9 @@ class HTTPSciTokenAuth(AuthBase):
         plan = make_plan(self, request.url)
         if self.force and plan.token is None:
             # Where no token may go, nobody has looked for one yet.
-            trouble = plan.trouble or self.obtain(request.url).trouble
-            if trouble:
-                raise TokenNotFoundError(f"no usable token: {trouble}", request=request)
+            found = plan.found if plan.found.trouble else self.obtain(request.url)
+            if found.trouble:
+                raise found.error(request)
         if "Authorization" in request.headers and not (plan.attached and self.asked):
             return request  # the caller's own credentials
         prepare(request, self, plan, origin_of(request.url))
@@ -197,8 +197,8 @@ class HTTPSciTokenAuth(AuthBase):
         response : requests.Response, optional
             The response that it would answer.
         """
-        token, trouble = self.obtain(response.url if response is not None else None)
-        return token.header if token and not trouble else None
+        found = self.obtain(response.url if response is not None else None)
+        return found.token.header if found.token and not found.trouble else None
 
     # --- the token
 
@@ -213,22 +213,22 @@ class HTTPSciTokenAuth(AuthBase):
             Whether token files are read again although nothing about them has
             changed.
         """
-        given = self.token
+        given, name = self.token, "the token given with token="
         if callable(given):
-            given = given(url or "")
+            given, name = given(url or ""), "the token that the token function returned"
             source.check(given, "what the token function returned")
             if given is None:
                 return Found(None, "the token function returned none for this URL")
         if given is False:
-            return Found(None, "token=False")
+            return Found(None, "token=False was given")
         if given is None or given is True:
             if type(self).find_token is HTTPSciTokenAuth.find_token:
                 return source.discovered(origin_of(url), self.audiences, fresh=fresh)
             # A subclass that finds tokens in its own way.
-            given = self.find_token(url, error=self.force)
+            given, name = self.find_token(url, error=self.force), "the token"
             if given is None:
-                return Found(None, "find_token() found none")
-        return Found(source.given_token(given))
+                return Found(None, f"{type(self).__name__}.find_token() found none")
+        return Found(source.given_token(given), name=name)
 
     def find_token(
         self,
@@ -268,10 +268,10 @@ class HTTPSciTokenAuth(AuthBase):
             if find_func is not None:
                 by_url = default_audience(url) if url else None
                 return find_func(audience=self.audience or by_url, **discover_kwargs)
-            token, trouble = source.discovered(origin_of(url), self.audiences)
-            if token is None or trouble:
-                raise TokenNotFoundError(f"no usable token: {trouble}")
-            return source.as_scitoken(token, discover_kwargs)
+            found = source.discovered(origin_of(url), self.audiences)
+            if found.token is None or found.trouble:
+                raise found.error()
+            return source.as_scitoken(found.token, discover_kwargs)
         except OSError:
             if error:
                 raise

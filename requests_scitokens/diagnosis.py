@@ -23,7 +23,7 @@ from .plan import hosts_now, make_plan
 from .policy import Action
 from .sessions import Session
 from .source import as_scitoken
-from .token import BearerToken, duration
+from .token import BearerToken, duration, plain
 
 Facts = dict[str, Any]
 
@@ -108,22 +108,18 @@ def describe(token: BearerToken) -> Facts:
     claims = token.claims
     if claims is None:
         return {"opaque": True}
-    scope = claims.get("scope", claims.get("scp", ""))
     return {
         "issuer": _text(claims.get("iss")),
         "subject": _text(claims.get("sub")),
         "audience": [_text(entry) for entry in token.audience],
-        "scope": _text(" ".join(map(str, scope)) if isinstance(scope, list) else scope),
+        "scope": _text(token.scope),
         "valid": _validity(token, claims),
     }
 
 
 def _text(claim: object) -> str:
     """Return a claim as text that does no harm to a terminal."""
-    text = "" if claim is None else str(claim)
-    return "".join(
-        one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text
-    )
+    return "" if claim is None else plain(str(claim))
 
 
 def _validity(token: BearerToken, claims: Facts) -> str:
@@ -137,7 +133,7 @@ def _validity(token: BearerToken, claims: Facts) -> str:
     if token.expires == float("inf"):
         return f"{words}never expires"
     left = token.expires - now
-    return f"{words}{token.expired()[3:] or f'expires in {duration(left)}'}"
+    return f"{words}{token.expired() or f'expires in {duration(left)}'}"
 
 
 def _file(path: str) -> Facts:
@@ -222,7 +218,7 @@ def _way(name: str, handler: HTTPSciTokenAuth, url: str) -> Facts:
     sends = plan.token is not None
     action = plan.verdict.action if sends else Action.NEVER
     why = plan.verdict.why
-    if plan.trouble:
+    if plan.found.trouble:
         why = "there is no usable token (see above)"
     return {"way": name, "sends": sends, "action": action.value, "why": why}
 

@@ -212,7 +212,7 @@ def _look_at_condor(
         elif look is best and found:
             yield look
         else:
-            yield look._replace(reason=_unfit(look.token))
+            yield look._replace(reason=_unfit(look.token, origin, audience))
 
 
 def _look_at_use_file(directory: str, name: str, fresh: bool) -> Look:
@@ -244,11 +244,11 @@ def _fit(
     ]
 
 
-def _unfit(token: BearerToken) -> str:
-    return token.expired() or (
-        f"a token for {', '.join(token.audience) or 'any server'}; "
-        "it was not the first that fits"
-    )
+def _unfit(token: BearerToken, origin: Origin | None, audience: tuple[str, ...]) -> str:
+    if _fit(token, origin, audience):
+        return f"it is for {token.whom}; another file there was chosen"
+    wanted = ", ".join(audience) or "this server"
+    return token.expired() or f"it is for {token.whom}, not for {wanted}"
 
 
 # --- files
@@ -335,7 +335,7 @@ def _warn_if_exposed(path: str, status: os.stat_result) -> None:
         said.add(("exposed", path))
         advice = f"chmod 600 {shlex.quote(path)}"
         _log.warning(
-            "every user of this machine can read the token in %s: %s", path, advice
+            "every user of this machine can read the token in %s; run %s", path, advice
         )
 
 

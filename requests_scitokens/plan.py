@@ -10,6 +10,7 @@ from . import policy
 from .memory import said, taken
 from .origin import Origin, origin_of
 from .policy import Action, Verdict
+from .source import Found
 from .token import BearerToken
 
 if TYPE_CHECKING:
@@ -27,13 +28,18 @@ class Plan(NamedTuple):
         The token, only if it may be sent there, now or in answer to a refusal.
     verdict : Verdict
         What may be done, and why.
-    trouble : str
-        What is wrong with the token, or why there is none.
+    found : Found
+        What there was, and what is wrong with it.
     """
 
     token: BearerToken | None
     verdict: Verdict
-    trouble: str = ""
+    found: Found = Found(None)
+
+    @property
+    def why(self) -> str:
+        """Why it may be sent, or why not; and what to do about that."""
+        return self.found.trouble or self.verdict.why
 
     @property
     def attached(self) -> BearerToken | None:
@@ -65,9 +71,10 @@ def make_plan(
     why = policy.barred(url or "", origin, hosts=hosts, asked=asked)
     if origin is None or why:
         return Plan(None, Verdict(Action.NEVER, why))
-    token, trouble = auth.obtain(url, fresh=fresh)
+    found = auth.obtain(url, fresh=fresh)
+    token = found.token
     if token is None:
-        return Plan(None, Verdict(Action.NEVER, "there is no token"), trouble)
+        return Plan(None, Verdict(Action.NEVER, "there is no token"), found)
     verdict = policy.judge(
         token,
         origin,
@@ -78,8 +85,8 @@ def make_plan(
         taken=(origin, token.holder) in taken,
         audience=auth.audiences,
     )
-    usable = not trouble and verdict.action is not Action.NEVER
-    return Plan(token if usable else None, verdict, trouble)
+    usable = not found.trouble and verdict.action is not Action.NEVER
+    return Plan(token if usable else None, verdict, found)
 
 
 def hosts_now(auth: HTTPSciTokenAuth) -> tuple[policy.HostPattern, ...] | None:

@@ -22,6 +22,8 @@ from .token import BearerToken
 #: WLCG Common JWT Profiles 1.0.
 ANY_AUDIENCE = frozenset({"ANY", "https://wlcg.cern.ch/jwt/v1/any"})
 
+_LISTS = "hosts= or REQUESTS_SCITOKENS_HOSTS"
+
 
 class Action(Enum):
     """What may be done with a token for one request."""
@@ -71,9 +73,12 @@ def barred(
         Whether the caller asked for the token (`token=`, `force=True`).
     """
     if origin is None:
-        return "its host cannot be told for certain from its URL"
+        return (
+            "the URL does not say for certain which host is meant; write it plainly, as "
+            "in https://storage.example.org/path"
+        )
     if carries_token(url) and not asked:
-        return "its URL carries a token of its own"
+        return "the URL carries a token of its own; token= or force=True sends yours too"
     listed = [entry for entry in hosts or () if entry.matches(origin)]
     # RFC 6750 section 5.3: bearer tokens travel under TLS only.
     if (
@@ -81,9 +86,15 @@ def barred(
         and not is_loopback(origin.host)
         and not any(entry.scheme == "http" for entry in listed)
     ):
-        return "it is reached over plain http"
+        return (
+            "plain http would show the token to everybody on the way; use https, or list "
+            f"http://{origin.netloc} in {_LISTS}"
+        )
     if hosts is not None and not listed:
-        return "it is not among the hosts that tokens may go to"
+        return (
+            f"{_LISTS} does not list this server; add {origin.netloc} if it may have the "
+            "token"
+        )
     return ""
 
 
@@ -120,24 +131,33 @@ def judge(
         What the caller wants the token's audience to be.
     """
     if hosts is not None:
-        return Verdict(Action.ATTACH, "its host is listed")
+        return Verdict(Action.ATTACH, f"{_LISTS} lists this server")
     if origin != home:
         # What the caller said of the audience was said of the caller's own URL.
         if standing(token, origin) is Standing.NAMED:
-            return Verdict(Action.ATTACH, "a redirect led there and the token names it")
-        return Verdict(Action.NEVER, "a redirect led there and the token does not name it")
+            return Verdict(Action.ATTACH, "a redirect led there, and the token names it")
+        return Verdict(
+            Action.NEVER,
+            "a redirect led there, and the token does not name it; if it may have the "
+            f"token, list both servers in {_LISTS}",
+        )
     if asked:
         return Verdict(Action.ATTACH, "the token was asked for")
     stands = standing(token, origin, audience)
     if stands is Standing.NAMED:
-        return Verdict(Action.ATTACH, "the token names it")
+        return Verdict(Action.ATTACH, "the token names this server")
     if stands is Standing.ELSEWHERE:
-        return Verdict(Action.NEVER, f"the token is for {', '.join(token.audience)}")
+        return Verdict(
+            Action.NEVER,
+            f"the token is for {token.whom}, not for this server; get one for it, or list "
+            f"{origin.netloc} in {_LISTS} if it may have this one",
+        )
     if taken:
-        return Verdict(Action.ATTACH, "it has taken the token before")
+        return Verdict(Action.ATTACH, "this server has taken the token before")
+    why = "the token names no server, so it waits until this one"
     if chosen:
-        return Verdict(Action.ANSWER_REFUSAL, "the token names no host")
-    return Verdict(Action.ANSWER_CHALLENGE, "the token names no host")
+        return Verdict(Action.ANSWER_REFUSAL, f"{why} refuses")
+    return Verdict(Action.ANSWER_CHALLENGE, f"{why} asks for it")
 
 
 # --- audiences

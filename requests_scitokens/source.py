@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from requests import PreparedRequest
+
 from . import discovery
+from .discovery import TokenNotFoundError
 from .origin import Origin
 from .token import BearerToken, MalformedTokenError
 from .utils import serialize_token
@@ -20,10 +23,31 @@ if TYPE_CHECKING:
 
 
 class Found(NamedTuple):
-    """A token, and what keeps it from being used, if anything does."""
+    """A token, and what keeps it from being used, if anything does.
+
+    Attributes
+    ----------
+    token : BearerToken or None
+        The token.
+    trouble : str
+        Why it cannot be used, or why there is none, and what to do.
+    name : str
+        How to speak of the token.
+    passed : str
+        The places looked in before, and why none of them gave a token.
+    """
 
     token: BearerToken | None
     trouble: str = ""
+    name: str = "the token"
+    passed: str = ""
+
+    def error(self, request: PreparedRequest | None = None) -> TokenNotFoundError:
+        """Return the exception for those who want a token above all."""
+        before = f"; before that: {self.passed}" if self.passed else ""
+        return TokenNotFoundError(
+            f"no usable token: {self.trouble}{before}", request=request
+        )
 
 
 def check(given: object, what: str) -> None:
@@ -84,16 +108,21 @@ def discovered(
     origin: Origin | None, audience: tuple[str, ...], *, fresh: bool = False
 ) -> Found:
     """Discover the user's token; `fresh` as in `discovery.find`."""
-    look, passed = discovery.find(origin, audience, fresh=fresh)
+    look, looks = discovery.find(origin, audience, fresh=fresh)
+    last = looks.pop() if look is None and looks[-1].ends else None
+    passed = "; ".join(map(str, looks))
+    if last is not None:
+        return Found(None, f"{last}; correct or remove it", passed=passed)
     if look is None or look.token is None:
-        return Found(None, "; ".join(map(str, passed)))
-    token, trouble = look.token, look.token.expired()
+        get = "none was found; get one, for example with htgettoken"
+        return Found(None, f"{get}; looked in: {passed}")
+    token, name = look.token, f"the token in {look.place}"
+    trouble, wanted = token.expired(), ", ".join(audience)
     if trouble:
-        trouble += "; renew it, for example with htgettoken"
+        trouble = f"{name} {trouble}; renew it, for example with htgettoken"
     elif audience and set(audience).isdisjoint(token.audience):
-        has = ", ".join(token.audience) or "no one in particular"
-        trouble = f"it is for {has}, not for {', '.join(audience)}"
-    return Found(token, trouble and f"{look.place}: {trouble}")
+        trouble = f"{name} is for {token.whom}, not for {wanted}; get one for {wanted}"
+    return Found(token, trouble, name, passed)
 
 
 def as_scitoken(token: BearerToken, discover_kwargs: dict[str, Any]) -> SciToken:

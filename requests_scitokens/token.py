@@ -74,10 +74,22 @@ class BearerToken:
         """The `Authorization` field's value (RFC 6750 section 2.1)."""
         return f"Bearer {self.serialized}"
 
+    @property
+    def whom(self) -> str:
+        """The audience in words."""
+        return plain(", ".join(self.audience)) or "no server in particular"
+
+    @property
+    def scope(self) -> str:
+        """The `scope` claim (RFC 8693 section 4.2), or its older form, `scp`."""
+        claims = self.claims or {}
+        scope = claims.get("scope", claims.get("scp", ""))
+        return " ".join(map(str, scope)) if isinstance(scope, list) else str(scope)
+
     def expired(self) -> str:
         """Say how long ago it expired; empty if it did not."""
         late = time.time() - self.expires
-        return f"it expired {duration(late)} ago" if late >= 0 else ""
+        return f"expired {duration(late)} ago" if late >= 0 else ""
 
 
 def _audience(claims: dict[str, Any]) -> tuple[str, ...]:
@@ -132,8 +144,17 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min"
     if days < 2:
-        return f"{minutes // 60} h {minutes % 60} min"
+        return f"{minutes // 60} h {minutes % 60} min".removesuffix(" 0 min")
     return f"{days} days"
+
+
+def plain(text: str, limit: int = 300) -> str:
+    """Return a stranger's text as it can be shown: one line, not long, no controls."""
+    if len(text) > limit:
+        text = f"{text[:limit]}... ({len(text)} characters)"
+    return "".join(
+        one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text
+    )
 
 
 def _problem(text: str) -> str | None:

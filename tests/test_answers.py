@@ -89,7 +89,7 @@ def test_a_refused_token_is_not_sent_again(serve, send, issuer, token_file, capl
     response = send("GET", f"{server.url}/hello.txt")
     assert response.status_code == 403
     assert [bool(one.authorization) for one in server.received] == [False, True]
-    assert "the token was refused, and there is no other one" in caplog.text
+    assert f"({token_file}) was refused, and there is no other; `python" in caplog.text
 
 
 def test_a_token_renewed_meanwhile_is_sent_instead(serve, issuer, token_file):

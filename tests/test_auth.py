@@ -202,7 +202,9 @@ def test_find_token_verifies_if_keywords_say_so(issuer, token_file):
 
 
 def test_find_token_raises_or_returns_none():
-    with pytest.raises(OSError, match=r"no usable token: \$BEARER_TOKEN: not set; "):
+    with pytest.raises(
+        OSError, match=r"no usable token: none was found; .*: \$BEARER_TOKEN: not set; "
+    ):
         HTTPSciTokenAuth().find_token(URL)
     assert HTTPSciTokenAuth().find_token(URL, error=False) is None
 

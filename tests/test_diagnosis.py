@@ -107,7 +107,7 @@ def test_it_shows_what_a_url_would_get(capsys, issuer, monkeypatch):
     monkeypatch.setenv("BEARER_TOKEN", issuer.mint(lifetime=-7200))
     status, out = run(capsys, "https://user:secret@storage.example.org/frames/x?a=b")
     assert status == 1
-    assert "-> $BEARER_TOKEN: it expired 2 h 0 min ago\n" in out
+    assert "-> $BEARER_TOKEN: expired 2 h ago\n" in out
     assert out.endswith("""
 What https://storage.example.org/frames/x would get
    auth=HTTPSciTokenAuth(), get(), Session: do not send it; there is no usable

@@ -650,12 +650,11 @@ def test_why_each_file_was_not_chosen_is_kept(creds, token_file):
     write(token_file, "token")
     assert found(STORAGE) == "token"
     assert reasons(STORAGE)[4:] == [
-        "$_CONDOR_CREDS/a.use: it expired 0 s ago",
-        "$_CONDOR_CREDS/b.use: a token for https://other.example.org; "
-        "it was not the first that fits",
+        "$_CONDOR_CREDS/a.use: expired 0 s ago",
+        "$_CONDOR_CREDS/b.use: it is for https://other.example.org, not for this server",
         "$_CONDOR_CREDS/c.use: empty",
-        "$_CONDOR_CREDS/d.use: a token for https://a; it was not the first that fits",
-        "$_CONDOR_CREDS/e.use: a token for https://b; it was not the first that fits",
+        "$_CONDOR_CREDS/d.use: it is for https://a, not for this server",
+        "$_CONDOR_CREDS/e.use: it is for https://b, not for this server",
     ]
 
 
@@ -664,9 +663,16 @@ def test_all_files_are_listed_where_all_places_are_looked_at(creds):
     looks = [str(look) for look in look_everywhere(STORAGE)][4:7]
     assert looks == [
         "$_CONDOR_CREDS/a.use: a token",
-        "$_CONDOR_CREDS/b.use: a token for ANY; it was not the first that fits",
-        "$_CONDOR_CREDS/c.use: a token for any server; it was not the first that fits",
+        "$_CONDOR_CREDS/b.use: it is for ANY; another file there was chosen",
+        "$_CONDOR_CREDS/c.use: it is for no server in particular; another file there "
+        "was chosen",
     ]
+
+
+def test_the_audience_that_the_caller_wants_is_named(creds):
+    creds(a=UNBOUND)
+    looks = [str(look) for look in look_everywhere(STORAGE, ("mine", "yours"))]
+    assert looks[4] == "$_CONDOR_CREDS/a.use: it is for ANY, not for mine, yours"
 
 
 def test_only_the_chosen_file_is_listed_again_unless_the_look_is_fresh(creds):

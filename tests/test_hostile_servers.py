@@ -132,9 +132,7 @@ def test_however_often_the_token_is_renewed_only_one_more_is_sent(
 ):
     tokens = [issuer.mint(lifetime=600 + number) for number in range(9)]
     token_file.write_text(tokens[0])
-    server.play(
-        *answers, then=lambda: token_file.write_text(tokens[len(server.received)])
-    )
+    server.play(*answers, then=lambda: token_file.write_text(tokens[len(server.received)]))
     response = send("GET", URL)
     bearers = [f"Bearer {token}" for token in tokens[1:3]]
     check(server, response, answers[2 % len(answers)][0], [None, *bearers])

@@ -70,9 +70,20 @@ def test_force_raises_before_a_byte_is_sent(serve):
 def test_force_raises_also_where_no_token_may_go(serve):
     server = serve()
     auth = HTTPSciTokenAuth(force=True, hosts="storage.example.org")
-    with pytest.raises(TokenNotFoundError, match=r"no usable token: \$BEARER_TOKEN: not set"):
+    with pytest.raises(TokenNotFoundError, match="no usable token: none was found"):
         requests.get(f"{server.url}/hello.txt", auth=auth)
     assert server.received == []
+
+
+def test_force_raises_where_the_search_ended(serve, monkeypatch):
+    monkeypatch.setenv("BEARER_TOKEN", " ")
+    monkeypatch.setenv("BEARER_TOKEN_FILE", "/")
+    with pytest.raises(TokenNotFoundError) as caught:
+        requests_scitokens.get(serve().url, force=True)
+    assert str(caught.value) == (
+        "no usable token: $BEARER_TOKEN_FILE (/): it is not a regular file; "
+        "correct or remove it; before that: $BEARER_TOKEN: empty"
+    )
 
 
 def test_force_raises_for_a_token_with_another_audience(serve, issuer, token_file):
@@ -87,8 +98,14 @@ def test_an_expired_token_is_not_sent(serve, issuer, token_file, caplog):
     server = serve()
     assert requests_scitokens.get(f"{server.url}/hello.txt").status_code == 401
     assert [one.authorization for one in server.received] == [None]
-    assert f"({token_file}): it expired 3 h 0 min ago; renew it" in caplog.text
-    with pytest.raises(TokenNotFoundError, match="it expired 3 h 0 min ago"):
+    assert (
+        f"the token in $XDG_RUNTIME_DIR/{token_file.name} ({token_file}) expired 3 h ago; "
+        in caplog.text
+    )
+    with pytest.raises(
+        TokenNotFoundError,
+        match=r"expired 3 h ago; renew it, .*; before that: \$BEARER_TOKEN: not set; ",
+    ):
         requests_scitokens.get(f"{server.url}/hello.txt", force=True)
 
 
@@ -111,7 +128,8 @@ def test_a_malformed_token_never_reaches_a_header(
     assert send("GET", f"{server.url}/hello.txt").status_code == 401
     assert [one.authorization for one in server.received] == [None]
     assert f"{token_file.name} ({token_file}): " in caplog.text
-    assert reason in caplog.text
+    assert f"{reason}" in caplog.text
+    assert "; correct or remove it\n" in caplog.text
     assert "inner white" not in caplog.text
 
 

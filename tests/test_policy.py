@@ -258,7 +258,7 @@ def test_what_only_looks_like_loopback_is_not(url):
 )
 def test_no_token_goes_where_the_host_cannot_be_told(url):
     reason = barred(url, origin_of(url), hosts=None, asked=True)
-    assert reason == "its host cannot be told for certain from its URL"
+    assert reason.startswith("the URL does not say for certain which host is meant; ")
 
 
 @pytest.mark.parametrize("name", [*sorted(TOKEN_PARAMETERS), "AUTHZ", "X-Amz-Signature"])

@@ -98,22 +98,27 @@ def ec_key():
 def test_a_discovered_token_comes_without_trouble(issuer, token_file):
     token_file.write_text(issuer.mint())
     found = source.discovered(STORAGE, ())
-    assert found == source.Found(BearerToken(token_file.read_text()))
+    assert found.token == BearerToken(token_file.read_text())
+    assert found.trouble == ""
+    assert found.name == f"the token in $XDG_RUNTIME_DIR/{token_file.name} ({token_file})"
 
 
 def test_no_token_comes_with_every_place_looked_in():
-    token, trouble = source.discovered(STORAGE, ())
-    assert token is None
-    assert trouble.startswith("$BEARER_TOKEN: not set; $BEARER_TOKEN_FILE: not set; ")
+    found = source.discovered(STORAGE, ())
+    assert found.token is None
+    assert found.trouble.startswith(
+        "none was found; get one, for example with htgettoken; looked in: "
+        "$BEARER_TOKEN: not set; $BEARER_TOKEN_FILE: not set; "
+    )
 
 
 def test_an_expired_token_comes_with_advice(issuer, token_file):
     token_file.write_text(issuer.mint(lifetime=-120))
-    token, trouble = source.discovered(STORAGE, ())
-    assert token is not None
+    found = source.discovered(STORAGE, ())
+    assert found.token is not None
     place = f"$XDG_RUNTIME_DIR/{token_file.name} ({token_file})"
-    advice = "it expired 2 min ago; renew it, for example with htgettoken"
-    assert trouble == f"{place}: {advice}"
+    advice = "expired 2 min ago; renew it, for example with htgettoken"
+    assert found.trouble == f"the token in {place} {advice}"
 
 
 @pytest.mark.parametrize(
@@ -121,15 +126,17 @@ def test_an_expired_token_comes_with_advice(issuer, token_file):
     [
         ("https://a.example.org", "https://a.example.org"),
         (["ANY", "b"], "ANY, b"),
-        (None, "no one in particular"),
+        (None, "no server in particular"),
     ],
 )
 def test_a_token_with_another_audience_comes_with_both(issuer, token_file, aud, has):
     token_file.write_text(issuer.mint(audience=aud))
-    _, trouble = source.discovered(STORAGE, ("https://c.example.org", "d"))
-    assert trouble.endswith(f": it is for {has}, not for https://c.example.org, d")
-    _, trouble = source.discovered(STORAGE, ())
-    assert trouble == ""
+    found = source.discovered(STORAGE, ("https://c.example.org", "d"))
+    assert found.trouble.endswith(
+        f"({token_file}) is for {has}, not for https://c.example.org, d; "
+        "get one for https://c.example.org, d"
+    )
+    assert source.discovered(STORAGE, ()).trouble == ""
 
 
 def test_a_token_with_one_of_the_audiences_comes_without_trouble(issuer, token_file):

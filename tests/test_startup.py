@@ -101,7 +101,8 @@ def test_a_failure_while_patching_is_one_line(tmp_path):
     done = python("-c", SHOW + "; raise SystemExit(3)", PYTHONPATH=str(tmp_path))
     assert (done.stdout, done.returncode) == ("NoneType\n", 3)
     assert done.stderr == (
-        "requests-scitokens: not patching requests: RuntimeError: two lines\n"
+        "requests-scitokens: not patching requests: RuntimeError: two lines; "
+        "`python -m pip check` may know why\n"
     )
 
 

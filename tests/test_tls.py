@@ -51,7 +51,9 @@ class Server:
             with client:
                 if self._closing:  # all that came before has been heard
                     return
-                certificate, answer = self.script[min(len(self.heard), len(self.script) - 1)]
+                certificate, answer = self.script[
+                    min(len(self.heard), len(self.script) - 1)
+                ]
                 self.heard.append(b"")
                 client.settimeout(60)
                 with suppress(OSError):  # the client distrusts the certificate
@@ -72,7 +74,9 @@ class Server:
     @property
     def tokens(self):
         """Whether the token came, for each connection; None if nothing did."""
-        return [(b"\r\nAuthorization: Bearer " in one) if one else None for one in self.heard]
+        return [
+            (b"\r\nAuthorization: Bearer " in one) if one else None for one in self.heard
+        ]
 
 
 @pytest.fixture
@@ -117,7 +121,10 @@ def unbound(issuer, token_file):
 @pytest.mark.usefixtures("named")
 @pytest.mark.parametrize("kind", BAD)
 def test_it_stops_the_first_request(certificates, send, kind):
-    with Server((certificates[kind], OK)) as server, pytest.raises(requests.exceptions.SSLError):
+    with (
+        Server((certificates[kind], OK)) as server,
+        pytest.raises(requests.exceptions.SSLError),
+    ):
         send("GET", server.url)
     assert server.heard == [b""]
 
@@ -201,11 +208,12 @@ def test_whoever_does_not_verify_answers_anybody(certificates, send, kind):
 
 @pytest.mark.usefixtures("named")
 @pytest.mark.parametrize("kind", BAD)
-def test_a_session_that_does_not_verify_does_so_for_itself(
-    certificates, monkeypatch, kind
-):
+def test_a_session_that_does_not_verify_does_so_for_itself(certificates, monkeypatch, kind):
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)  # which comes first
-    with Server((certificates[kind], OK)) as server, requests_scitokens.Session() as session:
+    with (
+        Server((certificates[kind], OK)) as server,
+        requests_scitokens.Session() as session,
+    ):
         session.verify = False
         with pytest.warns(InsecureRequestWarning):
             assert session.get(server.url).ok
