@@ -1,0 +1,12 @@
+"""A SciTokens issuer and a protected HTTPS server on loopback, for tests.
+
+Both are real: tokens are signed; signature, issuer, audience, expiry and scope are checked
+with the scitokens library. Needs the extra `testing`. As pytest fixtures they are in
+`requests_scitokens.testing.fixtures`.
+"""
+
+from .answers import ANSWERS, Answer
+from .issuer import Issuer
+from .protected import ProtectedServer, Received, Redirect
+
+__all__ = ["ANSWERS", "Answer", "Issuer", "ProtectedServer", "Received", "Redirect"]
