@@ -10,79 +10,51 @@ from typing import Any
 
 import pytest
 
-from requests_scitokens import discovery, memory
+from requests_scitokens import memory
 from requests_scitokens.testing import Issuer, ProtectedServer
 
 from .recorder import World
 from .xrootd import XRootD, available
 
-# The user's tokens, certificates, proxies and passwords have no part in a test.
-VARIABLES = (
-    "BEARER_TOKEN",
-    "BEARER_TOKEN_FILE",
-    "SCITOKEN",
-    "SCITOKEN_FILE",
-    "_CONDOR_CREDS",
-    "XDG_RUNTIME_DIR",
-    "REQUESTS_SCITOKENS_AUTOPATCH",
-    "REQUESTS_SCITOKENS_HOSTS",
-    "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "NETRC",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
-    "NO_PROXY",
-)
+pytest_plugins = ["requests_scitokens.testing.fixtures"]
 
 
 @pytest.fixture(autouse=True)
-def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def clean(
+    scitokens_environment: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[None]:
     """Hide what the user has, and forget what other tests did."""
-    for name in list(os.environ):
-        if name.upper() in VARIABLES:
-            monkeypatch.delenv(name)
+    monkeypatch.delenv("NETRC")
     monkeypatch.setenv("HOME", str(tmp_path))
     umask = os.umask(0o077)  # token files are for their owner alone
-    runtime = tmp_path / "runtime"
-    runtime.mkdir(mode=0o700)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
-    memory.taken.clear()
-    memory.said.clear()
-    discovery._remembered.clear()
     yield
     os.umask(umask)
     assert not memory.autopatched, "a test left the autopatch on"
 
 
 @pytest.fixture(scope="session")
-def issuer() -> Iterator[Issuer]:
+def issuer(scitokens_issuer: Issuer) -> Issuer:
     """Mints tokens, and publishes its keys."""
-    with Issuer() as issuer:
-        yield issuer
+    return scitokens_issuer
 
 
 @pytest.fixture
-def trusted(issuer: Issuer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def trusted(scitokens_ca: Path) -> Path:
     """Let Requests trust the servers' certificates; the file that says so."""
-    path = tmp_path / "ca.pem"
-    issuer.ca.cert_pem.write_to_path(str(path))
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(path))
-    return path
+    return scitokens_ca
 
 
 @pytest.fixture
-def serve(issuer: Issuer, trusted: Path) -> Iterator[Callable[..., ProtectedServer]]:
+def serve(
+    scitokens_server: Callable[..., ProtectedServer],
+) -> Callable[..., ProtectedServer]:
     """Start protected servers; they stop when the test ends."""
-    with ExitStack() as stack:
 
-        def start(files: Any = None, **options: Any) -> ProtectedServer:
-            files = {"/hello.txt": b"hello\n"} if files is None else files
-            return stack.enter_context(ProtectedServer(issuer, files, **options))
+    def start(files: Any = None, **options: Any) -> ProtectedServer:
+        files = {"/hello.txt": b"hello\n"} if files is None else files
+        return scitokens_server(files, **options)
 
-        yield start
+    return start
 
 
 @pytest.fixture
@@ -107,14 +79,8 @@ def token_file() -> Path:
 
 
 @pytest.fixture
-def patched() -> Iterator[None]:
+def patched(scitokens_autopatch: None) -> None:
     """Run the test under the autopatch."""
-    from importlib import import_module
-
-    patch = import_module("requests_scitokens.patch")
-    patch.enable()
-    yield
-    patch.disable()
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import trustme
 
-from requests_scitokens.testing import _Server
+from requests_scitokens.testing.loopback import Server
 
 #: The status and the fields of an answer.
 Answer = tuple[int, tuple[tuple[str, str], ...]]
@@ -24,7 +24,7 @@ class Seen(NamedTuple):
     authorization: str | None
 
 
-class _Recorder(_Server):
+class _Recorder(Server):
     """The server at one origin."""
 
     def __init__(self, origin: str, world: World, ca: trustme.CA) -> None:
