@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, ref
 
-from requests import PreparedRequest, Response, Session
+from requests import PreparedRequest, Response, Session, sessions
 from requests.auth import AuthBase
-from requests.utils import get_netrc_auth
 
 from . import memory, policy, source
 from .answer import answer_refusal, refused, send
@@ -156,7 +155,9 @@ class HTTPSciTokenAuth(AuthBase):
         """Use `.netrc` and `https://user:pass@host/`, as a session without auth does."""
         session = self._session() if self._session else None
         trust_env = session is None or session.trust_env
-        request.prepare_auth(get_netrc_auth(request.url or "") if trust_env else None)
+        # Looked up where sessions look it up: that is the name that people replace.
+        look = sessions.get_netrc_auth  # type: ignore[attr-defined]
+        request.prepare_auth(look(request.url or "") if trust_env else None)
 
     # --- the server's answer
 

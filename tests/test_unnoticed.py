@@ -111,6 +111,11 @@ def test_netrc_is_off_without_the_environment_set_after_the_session_was_made(ser
         assert session.get(f"{server.url}/to/{server.url}/").text == "none"
 
 
+def test_netrc_is_looked_up_where_sessions_look_it_up(server, monkeypatch):
+    monkeypatch.setattr("requests.sessions.get_netrc_auth", lambda _: ("user", "secret"))
+    assert requests.get(server.url).text == BASIC
+
+
 def test_credentials_in_the_url_are_used(server):
     url = server.url.replace("://", "://user:secret@")
     assert requests.get(url).text == BASIC
