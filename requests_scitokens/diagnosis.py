@@ -246,11 +246,16 @@ class _Recorder(HTTPAdapter):
         return response
 
 
+def _nothing(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Send no credentials, not even those of `.netrc`; say nothing in the log either."""
+    return request
+
+
 def _try(method: str, url: str, *, with_token: bool) -> Facts:
     """Make the request; the answer's body is not read."""
     recorder, status, error = _Recorder(), None, None
     try:
-        with Session(token=None if with_token else False) as session:
+        with Session(auth=None if with_token else _nothing) as session:
             session.mount("https://", recorder)
             session.mount("http://", recorder)
             with session.request(method, url, timeout=30, stream=True) as response:

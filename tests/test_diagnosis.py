@@ -178,6 +178,14 @@ What to do
     )
 
 
+def test_an_attempt_without_a_token_is_no_cause_to_complain(
+    capsys, issuer, monkeypatch, serve, caplog
+):
+    monkeypatch.setenv("BEARER_TOKEN", issuer.mint())
+    run(capsys, f"{serve(answer='storm').url}/hello.txt", "--try")
+    assert caplog.messages == []
+
+
 def test_an_attempt_shows_the_challenge(capsys, issuer, monkeypatch, serve):
     server = serve(answer="basic-then-bearer")
     monkeypatch.setenv("BEARER_TOKEN", issuer.mint())
