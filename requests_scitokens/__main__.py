@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
+import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -12,8 +14,7 @@ from typing import Any
 
 from .diagnosis import diagnose
 from .origin import origin_of
-
-WIDTH = 79
+from .token import plain
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,100 +56,113 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--try needs a URL")
     if options.url is not None and origin_of(options.url) is None:
         parser.error("URL: an https:// or http:// address with a plain host is meant")
-    facts = diagnose(
-        options.url,
-        method=options.method,
-        attempt=options.attempt,
-        verify=options.verify,
-    )
-    if options.json:
-        print(json.dumps(facts, indent=2))  # noqa: T201, its purpose
-    else:
-        colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-        print("\n".join(_report(facts, colours=colours)))  # noqa: T201, its purpose
+    log = logging.getLogger(__package__)
+    level = log.level
+    log.setLevel(logging.CRITICAL)  # the report says it all
+    try:
+        facts = diagnose(
+            options.url,
+            method=options.method,
+            attempt=options.attempt,
+            verify=options.verify,
+        )
+    finally:
+        log.setLevel(level)
+    text = json.dumps(facts, indent=2) if options.json else "\n".join(_report(facts))
+    encoding = sys.stdout.encoding or "utf-8"
+    # What a narrow encoding does not have is not worth a traceback.
+    print(text.encode(encoding, "replace").decode(encoding))  # noqa: T201, its purpose
     return 0 if facts["usable"] else 1
 
 
-def _report(facts: dict[str, Any], *, colours: bool) -> list[str]:
+def _report(facts: dict[str, Any]) -> list[str]:
     """Return the lines of the report."""
-    lines = [_heading("Where tokens are looked for, in this order", colours)]
+    lines = [_heading("Where tokens are looked for, in this order")]
     for place in facts["places"]:
-        mark = "->" if place["used"] else "  "
-        lines += _wrap(f"{mark} {place['place']}: {place['reason']}", "     ")
-        lines += _token(place)
-    if "signature" in facts:
-        lines += ["", *_wrap(f"   signature: {facts['signature']}", "     ")]
-    lines += ["", _heading("The autopatch", colours), *_autopatch(facts["autopatch"])]
+        mark = "->" if place["decides"] else "  "
+        lines += _wrap(f"{mark} {place['place']}: {place['reason']}", 5)
+        lines += _table(_about_token(place, facts))
+    if "signature" in facts and not any(one["decides"] for one in facts["places"]):
+        lines += _table([("signature", facts["signature"])])
+    lines += ["", _heading("The autopatch"), *_about_autopatch(facts["autopatch"])]
     if "url" in facts:
-        shown = facts["url"]["shown"]
-        lines += ["", _heading(f"What {shown} would get", colours)]
+        lines += ["", _heading(f"What {facts['url']['shown']} would get")]
         for way in facts["url"]["ways"]:
-            lines += _wrap(f"   {way['way']}: {way['action']}; {way['why']}", "     ")
+            lines += _wrap(f"   {way['way']}", 5)
+            lines += _table([("action", way["action"]), ("because", way["why"])])
     for attempt in facts.get("tries", ()):
         kind = "With the token" if attempt["with_token"] else "Without a token"
-        lines += ["", _heading(kind, colours), *_attempt(attempt)]
-    if facts.get("advice"):
-        lines += ["", _heading("What to do", colours)]
+        lines += ["", _heading(kind), *_about_attempt(attempt)]
+    if facts["advice"]:
+        lines += ["", _heading("What to do")]
         for advice in facts["advice"]:
-            lines += _wrap(f"   {advice}", "   ")
+            lines += _wrap(f"   {advice}", 5)
     return lines
 
 
-def _token(place: dict[str, Any]) -> list[str]:
-    facts = []
+def _about_token(place: dict[str, Any], facts: dict[str, Any]) -> list[tuple[str, str]]:
+    rows = []
     token = place.get("token", {})
     if token.get("opaque"):
-        facts.append(("token", "opaque: not a JSON Web Token, nothing can be read"))
+        rows.append(("token", "opaque: not a JSON Web Token, nothing can be read"))
     elif token:
-        audience = ", ".join(token["audience"]) or "not said: any server"
-        facts += [
+        rows += [
             ("issuer", token["issuer"]),
             ("subject", token["subject"]),
-            ("audience", audience),
+            ("audience", ", ".join(token["audience"]) or "not said: any server"),
             ("scope", token["scope"]),
             ("valid", token["valid"]),
         ]
+    if "signature" in facts and place["decides"]:
+        rows.append(("signature", facts["signature"]))
     if "file" in place:
-        facts.append(("file", "mode {mode}, owner {owner}".format(**place["file"])))
-    lines = []
-    for name, value in facts:
-        lines += _wrap(f"        {name:9} {value or '-'}", " " * 18)
-    return lines
+        exposed = ": all on this machine can read it"
+        text = "mode {mode}, owner {owner}".format(**place["file"])
+        rows.append(("file", text + exposed * place["file"]["exposed"]))
+    return rows
 
 
-def _autopatch(facts: dict[str, Any]) -> list[str]:
-    variable = "not set" if facts["variable"] is None else facts["variable"] or "empty"
-    state = "on" if facts["on"] else "off"
-    lines = [f"   {state} in this process; REQUESTS_SCITOKENS_AUTOPATCH: {variable}"]
+def _about_autopatch(facts: dict[str, Any]) -> list[str]:
+    lines = _wrap(f"   {facts['state']}", 5)
     for path in facts["files"]:
-        lines += _wrap(f"   start-up file: {path}", "     ")
+        lines += _wrap(f"   start-up file: {path}", 5)
     if facts["problem"]:
-        lines += _wrap(f"   problem: {facts['problem']}", "     ")
-    hosts = facts["hosts"] or "not set: by audience, and in answer to refusals"
-    return [*lines, *_wrap(f"   REQUESTS_SCITOKENS_HOSTS: {hosts}", "     ")]
+        lines += _wrap(f"   problem: {facts['problem']}", 5)
+    hosts = f"{facts['hosts']} (REQUESTS_SCITOKENS_HOSTS)"
+    if not facts["hosts"].strip():
+        hosts = "not limited: REQUESTS_SCITOKENS_HOSTS is not set"
+    return [*lines, *_wrap(f"   hosts: {facts['hosts_problem'] or hosts}", 5)]
 
 
-def _attempt(attempt: dict[str, Any]) -> list[str]:
+def _about_attempt(attempt: dict[str, Any]) -> list[str]:
     lines = []
     for one in attempt["exchanges"]:
         token = "with the token" if one["token"] else "without a token"
-        lines += _wrap(f"   {one['method']} {one['url']} {token}: {one['status']}", "     ")
+        lines += _wrap(f"   {one['method']} {one['url']} {token}: {one['status']}", 5)
         if one["challenge"] is not None:
-            lines += _wrap(f"     WWW-Authenticate: {one['challenge']}", "       ")
+            lines += _wrap(f"     WWW-Authenticate: {one['challenge']}", 7)
     if attempt["error"]:
-        lines.append(f"   error: {attempt['error']}")
+        lines += _wrap(f"   error: {attempt['error']}", 5)
     return lines
 
 
-def _heading(text: str, colours: bool) -> str:
-    return f"\033[1m{text}\033[0m" if colours else text
+def _heading(text: str) -> str:
+    colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    lines = "\n".join(_wrap(text, 2))
+    return f"\033[1m{lines}\033[0m" if colours else lines
 
 
-def _wrap(text: str, indent: str) -> list[str]:
+def _table(rows: list[tuple[str, str]]) -> list[str]:
+    wrapped = [_wrap(f"        {name:9} {text or '-'}", 18) for name, text in rows]
+    return [line for lines in wrapped for line in lines]
+
+
+def _wrap(text: str, indent: int) -> list[str]:
+    width = min(79, shutil.get_terminal_size().columns - 1)
     return textwrap.wrap(
-        text,
-        WIDTH,
-        subsequent_indent=indent,
+        plain(text, limit=2000),
+        max(width, 40),
+        subsequent_indent=" " * indent,
         break_long_words=False,
         break_on_hyphens=False,
     )

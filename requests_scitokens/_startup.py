@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 VARIABLE = "REQUESTS_SCITOKENS_AUTOPATCH"
+ON = ("1", "true", "yes", "on")
+OFF = ("", "0", "false", "no", "off")
 
 _complaints: "set[str]" = set()
 
@@ -26,9 +28,9 @@ def start() -> None:
     files of each layer.
     """
     setting = os.environ.get(VARIABLE, "").strip().lower()
-    if setting in ("", "0", "false", "no", "off"):
+    if setting in OFF:
         return
-    if setting not in ("1", "true", "yes", "on"):
+    if setting not in ON:
         _complain(f"{VARIABLE} is neither 1 (true, yes, on) nor 0 (false, no, off)")
     elif "requests" in sys.modules:
         _enable()  # another start-up file was first

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
-import site
+import re
 import stat
-import sys
 import time
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 
-from . import __version__, discovery, memory
+from . import __version__, discovery, trial
+from .advice import advise
 from .auth import HTTPSciTokenAuth
-from .challenge import bearer_challenge
 from .discovery import Look
-from .origin import Origin, origin_of
-from .plan import hosts_now, make_plan
+from .origin import origin_of
+from .plan import make_plan
 from .policy import Action
-from .sessions import Session
 from .source import as_scitoken
+from .startup_file import autopatch
 from .token import BearerToken, duration, plain
 
 Facts = dict[str, Any]
@@ -49,30 +48,33 @@ def diagnose(
     dict
         What `--json` prints.
     """
-    origin = origin_of(url)
-    looks = list(discovery.look_everywhere(origin, fresh=True))
-    used, places = _places(looks)
-    facts: Facts = {"version": __version__, "places": places}
-    facts["usable"] = used is not None and not used.expired()
+    used, places = _places(discovery.look_everywhere(origin_of(url), fresh=True))
+    usable = used is not None and not used.expired()
+    facts: Facts = {"version": __version__, "places": places, "autopatch": autopatch()}
+    if url is not None:
+        ways = _ways(url, facts["autopatch"]["hosts_problem"])
+        facts["url"] = {"shown": trial.shown(url), "ways": ways}
+        usable = ways[0]["sends"]
+    if url is not None and attempt:
+        tries = [trial.attempt(method, url, with_token=one) for one in (False, True)]
+        facts["tries"] = tries
+        usable = usable and tries[1]["status"] not in (None, 401, 403)
     if verify:
-        facts["signature"] = _signature(used)
-    facts["autopatch"] = _autopatch()
-    if url is None:
-        return facts
-    facts["url"] = {"shown": shown(url), "ways": _ways(url)}
-    facts["usable"] = facts["url"]["ways"][0]["sends"]
-    if attempt:
-        facts["tries"] = [_try(method, url, with_token=False)]
-        facts["tries"].append(_try(method, url, with_token=True))
-        facts["advice"] = _advice(method, url, origin, used, facts)
-        facts["usable"] = facts["tries"][1]["status"] in range(200, 400)
-    return facts
+        verified, facts["signature"] = _signature(used)
+        usable = usable and verified
+    facts["usable"] = usable
+    facts["advice"] = advise(method, url, used, facts)
+    return _without_tokens(facts)
 
 
-def shown(url: str) -> str:
-    """Return a URL without what may be secret: user, password, query."""
-    split = urlsplit(url)
-    return f"{split.scheme}://{split.netloc.rpartition('@')[2]}{split.path}"
+# A JSON object in base64 starts like this, and so does every JSON Web Token.
+_JWT = re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]*")
+
+
+def _without_tokens(facts: Facts) -> Facts:
+    """Take out tokens that stand where none belong: in a path, in a variable."""
+    without: Facts = json.loads(_JWT.sub("(a token)", json.dumps(facts)))
+    return without
 
 
 # --- the places
@@ -84,21 +86,21 @@ def _places(looks: Iterable[Look]) -> tuple[BearerToken | None, list[Facts]]:
     decided = ""
     places = []
     for look in looks:
-        reason = look.reason
-        if decided and (look.token or look.ends):
+        reason, decides = look.reason, False
+        if decided and (look.ends or (look.token and not reason)):
             reason = f"not used: {decided} comes first"
-        elif look.token and not reason:
-            used, decided = look.token, look.place
-            reason = look.token.expired() or "used"
         elif look.ends:
-            decided = look.place
-        place = {"place": look.place, "reason": reason, "used": look.token is used}
+            decided, decides = look.place, True
+            reason += "; the search ends here"
+        elif look.token and not reason:
+            used, decided, decides = look.token, look.place, True
+            late = look.token.expired()
+            reason = f"{late}; the search ends here" if late else "used"
+        place: Facts = {"place": look.place, "reason": reason, "decides": decides}
         if look.token:
             place["token"] = describe(look.token)
-        else:
-            place["used"] = False
         if look.path and os.path.exists(look.path):
-            place["file"] = _file(look.path)
+            place["file"] = _file(look)
         places.append(place)
     return used, places
 
@@ -114,11 +116,11 @@ def describe(token: BearerToken) -> Facts:
         "audience": [_text(entry) for entry in token.audience],
         "scope": _text(token.scope),
         "valid": _validity(token, claims),
+        "expires": token.expires if math.isfinite(token.expires) else None,
     }
 
 
 def _text(claim: object) -> str:
-    """Return a claim as text that does no harm to a terminal."""
     return "" if claim is None else plain(str(claim))
 
 
@@ -126,20 +128,25 @@ def _validity(token: BearerToken, claims: Facts) -> str:
     now = time.time()
     begins = claims.get("nbf", claims.get("iat"))
     words = ""
-    if isinstance(begins, (int, float)):
-        late = begins > now
-        words = f"{'not before' if late else 'since'} {duration(abs(now - begins))}"
-        words += " from now; " if late else " ago; "
-    if token.expires == float("inf"):
+    if isinstance(begins, (int, float)) and math.isfinite(begins):
+        if begins > now:
+            words = f"begins in {duration(begins - now)}; "
+        else:
+            words = f"began {duration(now - begins)} ago; "
+    if not math.isfinite(token.expires):
         return f"{words}never expires"
-    left = token.expires - now
-    return f"{words}{token.expired() or f'expires in {duration(left)}'}"
+    return words + (token.expired() or f"expires in {duration(token.expires - now)}")
 
 
-def _file(path: str) -> Facts:
-    status = os.stat(path)
-    mode = f"{stat.S_IMODE(status.st_mode):04o}"
-    return {"path": path, "mode": mode, "owner": _owner(status.st_uid)}
+def _file(look: Look) -> Facts:
+    status = os.stat(look.path)
+    posix = hasattr(os, "geteuid")  # elsewhere every mode says so
+    return {
+        "path": look.path,
+        "mode": f"{stat.S_IMODE(status.st_mode):04o}",
+        "owner": _owner(status.st_uid),
+        "exposed": bool(posix and look.token and status.st_mode & stat.S_IROTH),
+    }
 
 
 def _owner(uid: int) -> str:
@@ -151,55 +158,23 @@ def _owner(uid: int) -> str:
         return str(uid)
 
 
-def _signature(token: BearerToken | None) -> str:
+def _signature(token: BearerToken | None) -> tuple[bool, str]:
+    """Verify the token as scitokens does; it asks the issuer for its keys."""
     if token is None:
-        return "there is no token to verify"
+        return False, "there is no token to verify"
     try:
         # Any keyword makes it verify.
         scitoken = as_scitoken(token, {"insecure": False})
     except Exception as error:  # noqa: BLE001, from several libraries
         text = f"{type(error).__name__}: {error}".replace(token.serialized, "...")
-        return f"not verified: {_text(text)}"
-    return f"verified with the keys of {_text(scitoken['iss'])}"
-
-
-# --- the autopatch
-
-
-def _autopatch() -> Facts:
-    """Tell whether it is on in this process, by which file, for which hosts."""
-    folders = [*site.getsitepackages(), site.getusersitepackages()]
-    name = f"requests_scitokens.{'start' if sys.version_info >= (3, 15) else 'pth'}"
-    paths = [os.path.join(folder, name) for folder in dict.fromkeys(sys.path)]
-    files = [path for path in paths if os.path.exists(path)]
-    processed = [path for path in files if os.path.dirname(path) in folders]
-    return {
-        "variable": os.environ.get("REQUESTS_SCITOKENS_AUTOPATCH"),
-        "on": memory.autopatched,
-        "files": processed,
-        "problem": _start_up_problem(name, processed),
-        "hosts": os.environ.get("REQUESTS_SCITOKENS_HOSTS", ""),
-    }
-
-
-def _start_up_problem(name: str, paths: list[str]) -> str:
-    """Tell what keeps Python from processing the start-up file, if anything does."""
-    instead = "write `import requests_scitokens.patch` instead"
-    if sys.flags.no_site:
-        return f"Python was started with -S and processes no start-up files: {instead}"
-    if not paths:
-        # Python does not look for it in PYTHONPATH, or where `pip --target` put it.
-        return f"no site directory of sys.path has {name}: {instead}"
-    # macOS gives this flag to all that is below a directory with a dot.
-    if all(getattr(os.stat(path), "st_flags", 0) & stat.UF_HIDDEN for path in paths):
-        return f"{paths[0]} is hidden, so Python skips it: chflags nohidden {paths[0]}"
-    return ""
+        return False, f"not verified: {plain(text)}"
+    return True, f"verified with the keys of {_text(scitoken['iss'])}"
 
 
 # --- a URL
 
 
-def _ways(url: str) -> list[Facts]:
+def _ways(url: str, hosts_problem: str) -> list[Facts]:
     """Say what each way in would send to a URL, and which rule says so."""
     with requests.Session() as session:
         handlers = {
@@ -207,110 +182,24 @@ def _ways(url: str) -> list[Facts]:
             "force=True": HTTPSciTokenAuth(force=True),
             "the autopatch": HTTPSciTokenAuth.default_for(session),
         }
-        return [_way(name, handler, url) for name, handler in handlers.items()]
+        if not hosts_problem:
+            return [_way(name, handler, url) for name, handler in handlers.items()]
+    return [
+        {
+            "way": name,
+            "sends": False,
+            "action": Action.NEVER.value if handler.is_default else "raise a ValueError",
+            "why": hosts_problem,
+        }
+        for name, handler in handlers.items()
+    ]
 
 
 def _way(name: str, handler: HTTPSciTokenAuth, url: str) -> Facts:
-    try:
-        plan = make_plan(handler, url)
-    except ValueError as error:  # REQUESTS_SCITOKENS_HOSTS
-        return {"way": name, "sends": False, "action": "raises", "why": str(error)}
+    plan = make_plan(handler, url)
     sends = plan.token is not None
-    action = plan.verdict.action if sends else Action.NEVER
-    why = plan.verdict.why
+    action, why = plan.verdict.action.value, plan.verdict.why
     if plan.found.trouble:
         why = "there is no usable token (see above)"
-    return {"way": name, "sends": sends, "action": action.value, "why": why}
-
-
-class _Recorder(HTTPAdapter):
-    """Writes down each exchange."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.exchanges: list[Facts] = []
-
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
-        response = super().send(request, *args, **kwargs)
-        challenge = response.headers.get("WWW-Authenticate")
-        sent = str(request.headers.get("Authorization"))
-        self.exchanges.append(
-            {
-                "method": request.method,
-                "url": shown(request.url or ""),
-                "token": sent.startswith("Bearer "),
-                "status": response.status_code,
-                "challenge": None if challenge is None else _text(challenge),
-            }
-        )
-        return response
-
-
-def _nothing(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Send no credentials, not even those of `.netrc`; say nothing in the log either."""
-    return request
-
-
-def _try(method: str, url: str, *, with_token: bool) -> Facts:
-    """Make the request; the answer's body is not read."""
-    recorder, status, error = _Recorder(), None, None
-    try:
-        with Session(auth=None if with_token else _nothing) as session:
-            session.mount("https://", recorder)
-            session.mount("http://", recorder)
-            with session.request(method, url, timeout=30, stream=True) as response:
-                status = response.status_code
-    except (requests.RequestException, ValueError) as problem:
-        # Its text may contain a URL, and that a token.
-        cause = getattr(problem.args[0], "reason", "") if problem.args else ""
-        error = type(problem).__name__ + (f" ({type(cause).__name__})" if cause else "")
-    return {
-        "with_token": with_token,
-        "exchanges": recorder.exchanges,
-        "status": status,
-        "error": error,
-    }
-
-
-def _advice(
-    method: str,
-    url: str,
-    origin: Origin | None,
-    token: BearerToken | None,
-    facts: Facts,
-) -> list[str]:
-    """Say what to do about what the server answered."""
-    without, with_token = facts["tries"]
-    if with_token["status"] is None:
-        return ["the server cannot be reached like this; see the error above"]
-    sent = any(exchange["token"] for exchange in with_token["exchanges"])
-    refused = with_token["status"] in (401, 403)
-    advice = []
-    if without["status"] in range(200, 300):
-        advice.append("it answers strangers too, perhaps with less")
-    if refused and sent and token is not None:
-        advice.append(_scope_advice(method, url, token, with_token["exchanges"][-1]))
-    elif refused and origin is not None and hosts_now(HTTPSciTokenAuth()) is not None:
-        advice.append(f"add {origin.netloc} to REQUESTS_SCITOKENS_HOSTS if it may have it")
-    elif refused:
-        advice.append("no token was sent; the reason is above")
-    patched = facts["url"]["ways"][-1]["action"]
-    asked = any(
-        bearer_challenge(one["challenge"]) is not None for one in without["exchanges"]
-    )
-    if sent and not refused and patched == Action.ANSWER_CHALLENGE.value and not asked:
-        netloc = origin.netloc if origin else ""
-        advice.append(f"for the autopatch, set REQUESTS_SCITOKENS_HOSTS={netloc}")
-    return advice
-
-
-def _scope_advice(method: str, url: str, token: BearerToken, last: Facts) -> str:
-    has = describe(token).get("scope") or "no scope that can be read"
-    wants = (bearer_challenge(last["challenge"]) or {}).get("scope")
-    if wants is None:
-        verb = "read" if method in ("GET", "HEAD", "OPTIONS") else "write"
-        wants = f"{verb}:{urlsplit(url).path or '/'}, or what contains it"
-    return (
-        f"the token was refused: it has {has}, the server wants {_text(wants)}; it may "
-        "also be for another audience, or from an issuer that the server does not know"
-    )
+        action = "raise a TokenNotFoundError" if handler.force else Action.NEVER.value
+    return {"way": name, "sends": sends, "action": action, "why": why}

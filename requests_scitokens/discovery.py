@@ -17,7 +17,7 @@ from requests import RequestException
 from .memory import said
 from .origin import Origin
 from .policy import Standing, standing
-from .token import LIMIT, WHITE_SPACE, BearerToken, MalformedTokenError
+from .token import LIMIT, WHITE_SPACE, BearerToken, MalformedTokenError, decode_claims
 
 _log = logging.getLogger(__name__)
 
@@ -149,6 +149,10 @@ def _look_at_named_file(variable: str, fresh: bool) -> Look:
     path = os.environ.get(variable)
     if not path:
         return _NOT_SET[variable]
+    if decode_claims(path) is not None:  # and the place is named in messages
+        right = variable.removesuffix("_FILE")
+        reason = f"it holds a token, not the name of a file; ${right} is for that"
+        return Look(f"${variable}", reason=reason)
     return _look_at_file(f"${variable} ({path})", path, fresh)
 
 
@@ -352,13 +356,8 @@ def _judge_content(place: str, content: bytes) -> Look:
 
 
 def _signature(status: os.stat_result) -> tuple[int, ...]:
-    return (
-        status.st_dev,
-        status.st_ino,
-        status.st_size,
-        status.st_mtime_ns,
-        status.st_ctime_ns,
-    )
+    one = status
+    return (one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns)
 
 
 def _trouble(error: OSError) -> str:

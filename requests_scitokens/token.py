@@ -127,7 +127,7 @@ def _parse(text: str | bytes) -> BearerToken:
     problem = _problem(text)
     if problem:
         raise MalformedTokenError(problem)
-    return BearerToken(text, _decode_claims(text))
+    return BearerToken(text, decode_claims(text))
 
 
 def duration(seconds: float) -> str:
@@ -172,7 +172,7 @@ def _problem(text: str) -> str | None:
     return "it has a character that no token has (RFC 6750 section 2.1)"
 
 
-def _decode_claims(serialized: str) -> dict[str, Any] | None:
+def decode_claims(serialized: str) -> dict[str, Any] | None:
     """Return the claims of a JWT (RFC 7515 section 3.1: three parts), else None."""
     parts = serialized.split(".")
     if len(parts) != 3:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import runpy
 import site
@@ -11,30 +12,35 @@ from pathlib import Path
 
 import pytest
 
-from requests_scitokens import diagnosis
+import requests_scitokens
+from requests_scitokens import advice, diagnosis, startup_file
 from requests_scitokens.__main__ import main
-from requests_scitokens.testing import Answer
+from requests_scitokens.testing import Answer, Redirect
 from requests_scitokens.token import BearerToken
 
 NOW = 1_800_000_000.0
 URL = "https://storage.example.org/frames/x"
-AUTOPATCH = {
-    "variable": None,
-    "on": False,
-    "files": ["/site/requests_scitokens.pth"],
-    "problem": "",
-    "hosts": "",
-}
+SITE = ["site/requests_scitokens.pth"]
+OFF = """
+The autopatch
+   off: REQUESTS_SCITOKENS_AUTOPATCH is not set; 1 turns it on
+   start-up file: site/requests_scitokens.pth
+   hosts: not limited: REQUESTS_SCITOKENS_HOSTS is not set
+"""
 
 
 @pytest.fixture(autouse=True)
 def anywhere(monkeypatch, tmp_path):
     """Hide what depends on the machine."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)
+    for name in ("runtime", "site"):
+        Path(name).mkdir()
+    Path(SITE[0]).touch()
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     monkeypatch.setenv("XDG_RUNTIME_DIR", "runtime")
     monkeypatch.setattr("requests_scitokens.discovery.SHARED_DIRECTORY", "shared")
-    monkeypatch.setattr(diagnosis, "_autopatch", lambda: AUTOPATCH)
+    monkeypatch.setattr(startup_file, "_files", lambda: (SITE, SITE))
 
 
 @pytest.fixture
@@ -83,7 +89,7 @@ Where tokens are looked for, in this order
         subject   tester
         audience  ANY
         scope     read:/frames
-        valid     since 0 s ago; expires in 1 h 20 min
+        valid     began 0 s ago; expires in 1 h 20 min
    $BEARER_TOKEN_FILE: not set
    $SCITOKEN: not used: $BEARER_TOKEN comes first
         token     opaque: not a JSON Web Token, nothing can be read
@@ -93,12 +99,87 @@ Where tokens are looked for, in this order
      first
         file      mode 0600, owner alice
    shared/bt_u1000: No such file or directory
-
-The autopatch
-   off in this process; REQUESTS_SCITOKENS_AUTOPATCH: not set
-   start-up file: /site/requests_scitokens.pth
-   REQUESTS_SCITOKENS_HOSTS: not set: by audience, and in answer to refusals
+{OFF}
+What to do
+   add a URL to learn more
 """,
+    )
+
+
+NO_PLACES = """\
+Where tokens are looked for, in this order
+   $BEARER_TOKEN: not set
+   $BEARER_TOKEN_FILE: not set
+   $SCITOKEN: not set
+   $SCITOKEN_FILE: not set
+   $_CONDOR_CREDS: not set
+   $XDG_RUNTIME_DIR/bt_u1000 (runtime/bt_u1000): No such file or directory
+   shared/bt_u1000: No such file or directory
+"""
+
+
+def test_without_a_token_it_says_how_to_get_one(capsys):
+    todo = "\nWhat to do\n   get a token, for example with htgettoken\n"
+    assert run(capsys) == (1, NO_PLACES + OFF + todo)
+
+
+@pytest.mark.usefixtures("at_noon")
+def test_it_shows_htcondors_files_and_who_can_read_them(
+    capsys, issuer, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(diagnosis, "_owner", lambda uid: "alice")
+    monkeypatch.setenv("_CONDOR_CREDS", "creds")
+    for name, audience in (("a", "https://a.org"), ("b", URL[:-9]), ("c", "ANY")):
+        path = tmp_path / "creds" / f"{name}.use"
+        path.parent.mkdir(exist_ok=True)
+        path.touch(0o600)
+        token = issuer.mint("read:/frames", audience=audience, lifetime=4800)
+        path.write_text(json.dumps({"access_token": token}))
+    (tmp_path / "creds" / "b.use").chmod(0o644)
+    status, out = run(capsys, URL)
+    assert status == 0
+
+    def block(audience, mode):
+        return f"""\
+        issuer    {issuer.url}
+        subject   tester
+        audience  {audience}
+        scope     read:/frames
+        valid     began 0 s ago; expires in 1 h 20 min
+        file      mode {mode}
+"""
+
+    assert (
+        out
+        == f"""\
+Where tokens are looked for, in this order
+   $BEARER_TOKEN: not set
+   $BEARER_TOKEN_FILE: not set
+   $SCITOKEN: not set
+   $SCITOKEN_FILE: not set
+   $_CONDOR_CREDS/a.use: it is for https://a.org, not for this server
+{block("https://a.org", "0600, owner alice")}\
+-> $_CONDOR_CREDS/b.use: used
+{block(URL[:-9], "0644, owner alice: all on this machine can read it")}\
+   $_CONDOR_CREDS/c.use: it is for ANY; another file there was chosen
+{block("ANY", "0600, owner alice")}\
+   $XDG_RUNTIME_DIR/bt_u1000 (runtime/bt_u1000): No such file or directory
+   shared/bt_u1000: No such file or directory
+{OFF}
+What {URL} would get
+   auth=HTTPSciTokenAuth(), get(), Session
+        action    attach it at once
+        because   the token names this server
+   force=True
+        action    attach it at once
+        because   the token was asked for
+   the autopatch
+        action    attach it at once
+        because   the token names this server
+
+What to do
+   run chmod 600 creds/b.use
+"""
     )
 
 
@@ -107,14 +188,51 @@ def test_it_shows_what_a_url_would_get(capsys, issuer, monkeypatch):
     monkeypatch.setenv("BEARER_TOKEN", issuer.mint(lifetime=-7200))
     status, out = run(capsys, "https://user:secret@storage.example.org/frames/x?a=b")
     assert status == 1
-    assert "-> $BEARER_TOKEN: expired 2 h ago\n" in out
-    assert out.endswith("""
+    assert "-> $BEARER_TOKEN: expired 2 h ago; the search ends here\n" in out
+    assert (
+        after(out, "What https://storage.example.org/frames/x would get")
+        == """
 What https://storage.example.org/frames/x would get
-   auth=HTTPSciTokenAuth(), get(), Session: do not send it; there is no usable
-     token (see above)
-   force=True: do not send it; there is no usable token (see above)
-   the autopatch: do not send it; there is no usable token (see above)
-""")
+   auth=HTTPSciTokenAuth(), get(), Session
+        action    do not send it
+        because   there is no usable token (see above)
+   force=True
+        action    raise a TokenNotFoundError
+        because   there is no usable token (see above)
+   the autopatch
+        action    do not send it
+        because   there is no usable token (see above)
+
+What to do
+   renew the token in $BEARER_TOKEN, for example with htgettoken
+"""
+    )
+
+
+@pytest.mark.usefixtures("at_noon")
+def test_it_shows_the_rule_for_each_way_in(capsys, issuer, monkeypatch):
+    monkeypatch.setenv("BEARER_TOKEN", issuer.mint(audience="ANY"))
+    status, out = run(capsys, URL)
+    assert status == 0
+    assert (
+        after(out, f"What {URL} would get")
+        == f"""
+What {URL} would get
+   auth=HTTPSciTokenAuth(), get(), Session
+        action    send it in answer to any 401 or 403
+        because   the token names no server, so it waits until this one refuses
+   force=True
+        action    attach it at once
+        because   the token was asked for
+   the autopatch
+        action    send it in answer to a Bearer challenge
+        because   the token names no server, so it waits until this one asks
+                  for it
+
+What to do
+   add --try to ask the server
+"""
+    )
 
 
 @pytest.mark.parametrize(
@@ -140,7 +258,7 @@ What https://storage.example.org/frames/x would get
         ("ANY", URL, "*.example.org", ["attach it at once"] * 3),
         ("ANY", URL, "other.example.org", ["do not send it"] * 3),
         ("ANY", "http://storage.example.org/", "", ["do not send it"] * 3),
-        ("ANY", URL, "*", ["raises", "raises", "do not send it"]),
+        ("ANY", URL, "*", ["raise a ValueError", "raise a ValueError", "do not send it"]),
     ],
 )
 def test_each_way_in_follows_the_decision_table(
@@ -202,38 +320,39 @@ With the token
 
 
 @pytest.mark.parametrize(
-    ("answer", "options", "token", "advice"),
+    ("answer", "scope", "method", "todo"),
     [
         (
             "storm",
-            {},
-            {"scope": "read:/a"},
-            "has read:/a, the server wants read:/hello.txt, or",
+            "read:/a",
+            "GET",
+            "the token was refused: it has read:/a, and needs read:/hello.txt or what "
+            "contains it; else it is for another audience, or from an issuer that the "
+            "server does not know",
         ),
         (
             Answer(scope_challenges=('Bearer scope="write:/hello.txt"',)),
-            {},
-            {"scope": "read:/a"},
-            "it has read:/a, the server wants write:/hello.txt; it may",
-        ),
-        ("storm", {"protected": False}, {}, "it answers strangers too, perhaps with less"),
-        (
-            "storm",
-            {},
-            {"audience": "https://a.org"},
-            "no token was sent; the reason is above",
+            "read:/a",
+            "HEAD",
+            "the token has read:/a, the server wants write:/hello.txt: get one with that",
         ),
     ],
 )
 def test_a_refusal_is_followed_by_what_to_do(
-    capsys, issuer, monkeypatch, serve, answer, options, token, advice
+    capsys, issuer, monkeypatch, serve, answer, scope, method, todo
 ):
-    server = serve(answer=answer, **options)
-    monkeypatch.setenv("BEARER_TOKEN", issuer.mint(**token))
-    status, found = facts(capsys, f"{server.url}/hello.txt", "--try")
-    (line,) = found["advice"]
-    assert advice in line
-    assert status == (0 if options.get("protected") is False else 1)
+    monkeypatch.setenv("BEARER_TOKEN", issuer.mint(scope))
+    url = f"{serve(answer=answer).url}/hello.txt"
+    status, found = facts(capsys, url, "--try", "--method", method)
+    assert (status, found["advice"]) == (1, [todo])
+
+
+def test_a_server_that_answers_strangers_is_named(capsys, issuer, monkeypatch, serve):
+    monkeypatch.setenv("BEARER_TOKEN", issuer.mint())
+    url = f"{serve(protected=False).url}/hello.txt"
+    status, found = facts(capsys, url, "--try", "--method", "OPTIONS")
+    assert status == 0
+    assert found["advice"] == ["the server answers strangers too, perhaps with less"]
 
 
 def test_a_refused_opaque_token_has_no_scope(capsys, monkeypatch, serve):
@@ -242,22 +361,76 @@ def test_a_refused_opaque_token_has_no_scope(capsys, monkeypatch, serve):
     assert "it has no scope that can be read" in found["advice"][0]
 
 
-def test_an_unlisted_host_can_be_listed(capsys, issuer, monkeypatch, serve):
-    server = serve()
-    monkeypatch.setenv("BEARER_TOKEN", issuer.mint())
-    monkeypatch.setenv("REQUESTS_SCITOKENS_HOSTS", "a.example.org")
-    _, found = facts(capsys, f"{server.url}/hello.txt", "--try")
-    netloc = server.url[8:]
+def test_where_strangers_are_answered_a_token_is_still_missing(capsys, serve):
+    url = f"{serve(protected=False).url}/hello.txt"
+    status, found = facts(capsys, url, "--try")
+    assert status == 1
     assert found["advice"] == [
-        f"add {netloc} to REQUESTS_SCITOKENS_HOSTS if it may have it"
+        "get a token, for example with htgettoken",
+        "the server answers strangers too, perhaps with less",
     ]
 
 
+def test_a_token_that_is_taken_is_usable_whatever_the_path(
+    capsys, issuer, monkeypatch, serve
+):
+    monkeypatch.setenv("BEARER_TOKEN", issuer.mint())
+    status, found = facts(capsys, f"{serve().url}/missing", "--try")
+    assert (status, found["tries"][1]["status"]) == (0, 404)
+
+
 @pytest.mark.parametrize(
-    ("hosts", "error"), [("", "ConnectionError (NewConnectionError)"), ("*", "ValueError")]
+    ("hosts", "listed"),
+    [
+        ("", "{first},{last}"),
+        ("a.example.org", "a.example.org,{first},{last}"),
+        ("*.example.org,{first}", "'*.example.org,{first},{last}'"),
+    ],
+)
+def test_after_a_redirect_all_servers_are_to_be_listed(
+    capsys, issuer, monkeypatch, serve, hosts, listed
+):
+    last, first = serve(), serve()
+    first.redirects["/hello.txt"] = Redirect(f"{last.url}/hello.txt")
+    names = {"first": first.url[8:], "last": last.url[8:]}
+    monkeypatch.setenv("BEARER_TOKEN", issuer.mint())
+    monkeypatch.setenv("REQUESTS_SCITOKENS_HOSTS", hosts.format(**names))
+    _, found = facts(capsys, f"{first.url}/hello.txt", "--try")
+    setting = f"REQUESTS_SCITOKENS_HOSTS={listed.format(**names)}"
+    assert found["advice"] == [f"if the token may go there, set {setting}"]
+
+
+@pytest.mark.parametrize(
+    ("urls", "listed"),
+    [
+        (["https://a.org/x", "https://a.org/y"], "a.org"),
+        (["http://a.org/x", "http://localhost:81/"], "http://a.org,localhost:81"),
+        (["https://a.org/x", "https://a\\b/"], "a.org"),
+    ],
+)
+def test_each_server_is_to_be_listed_once(urls, listed):
+    assert advice._listing(*urls) == f"REQUESTS_SCITOKENS_HOSTS={listed}"
+
+
+def test_a_url_with_a_token_of_its_own_gets_no_other(capsys, issuer, monkeypatch, serve):
+    monkeypatch.setenv("BEARER_TOKEN", issuer.mint())
+    _, found = facts(capsys, f"{serve().url}/hello.txt?authz=x", "--try")
+    assert found["advice"] == []
+
+
+@pytest.mark.parametrize(
+    ("hosts", "error", "todo"),
+    [
+        (
+            "",
+            "ConnectionError (NewConnectionError)",
+            "the server cannot be reached; check host, port, network and proxy",
+        ),
+        ("*", "ValueError", "correct REQUESTS_SCITOKENS_HOSTS"),
+    ],
 )
 def test_a_server_that_cannot_be_asked_is_an_error(
-    capsys, issuer, monkeypatch, serve, hosts, error
+    capsys, issuer, monkeypatch, serve, hosts, error, todo
 ):
     url = serve(tls=False).url.replace("http://localhost", "http://127.0.0.2")
     monkeypatch.setenv("BEARER_TOKEN", issuer.mint())
@@ -271,9 +444,20 @@ With the token
    error: {error}
 
 What to do
-   the server cannot be reached like this; see the error above
+   {todo}
 """
     )
+
+
+def test_a_certificate_that_is_not_trusted_is_named(capsys, issuer, monkeypatch, serve):
+    monkeypatch.setenv("BEARER_TOKEN", issuer.mint())
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "")
+    _, found = facts(capsys, f"{serve().url}/hello.txt", "--try")
+    assert found["tries"][1]["error"] == "SSLError (SSLError)"
+    assert found["advice"] == [
+        "the server's certificate is not trusted here; set REQUESTS_CA_BUNDLE to the file "
+        "with its authority's certificate"
+    ]
 
 
 # --- the token
@@ -285,7 +469,10 @@ def test_what_is_malformed_ends_the_search(capsys, monkeypatch):
     status, found = facts(capsys)
     reasons = {place["place"]: place["reason"] for place in found["places"]}
     assert status == 1
-    assert reasons["$BEARER_TOKEN"] == "not a bearer token: it has white space inside"
+    assert reasons["$BEARER_TOKEN"] == (
+        "not a bearer token: it has white space inside; the search ends here"
+    )
+    assert found["advice"] == ["correct or remove what is in $BEARER_TOKEN"]
     assert reasons["$SCITOKEN"] == "not used: $BEARER_TOKEN comes first"
 
 
@@ -297,8 +484,13 @@ def test_what_is_malformed_ends_the_search(capsys, monkeypatch):
         ({"sub": "\x1b[31mred\n"}, {"subject": "\ufffd[31mred\ufffd"}),
         ({"aud": ["a", "b"]}, {"audience": ["a", "b"]}),
         ({}, {"issuer": "", "valid": "never expires"}),
-        ({"nbf": NOW + 90}, {"valid": "not before 1 min from now; never expires"}),
-        ({"iat": NOW - 90, "exp": NOW - 5}, {"valid": "since 1 min ago; expired 5 s ago"}),
+        ({"nbf": NOW + 90}, {"valid": "begins in 1 min; never expires", "expires": None}),
+        (
+            {"iat": NOW - 90, "exp": NOW - 5},
+            {"valid": "began 1 min ago; expired 5 s ago", "expires": NOW - 5},
+        ),
+        ({"iat": float("inf"), "exp": NOW + 5}, {"valid": "expires in 5 s"}),
+        ({"sub": "x" * 1000}, {"subject": f"{'x' * 300}... (1000 characters)"}),
     ],
 )
 def test_a_token_is_described_by_its_claims(claims, described):
@@ -306,15 +498,42 @@ def test_a_token_is_described_by_its_claims(claims, described):
 
 
 def test_no_token_is_ever_printed(capsys, issuer, monkeypatch, serve):
-    server = serve()
     token = issuer.mint("read:/elsewhere")
+    server = serve(answer=Answer(scope_challenges=(f'Bearer error="{token}"',)))
     monkeypatch.setenv("BEARER_TOKEN", token)
+    # where people put it, too
+    monkeypatch.setenv("BEARER_TOKEN_FILE", token)
+    monkeypatch.setenv("_CONDOR_CREDS", token)
+    monkeypatch.setenv("REQUESTS_SCITOKENS_AUTOPATCH", token)
     url = f"{server.url}/hello.txt?authz={token}"
-    for arguments in ([], [url], [url, "--try"], [url, "--try", "--json"], ["--verify"]):
+    for arguments in (
+        [],
+        [url],
+        [url, "--try"],
+        [url, "--try", "--json"],
+        ["--verify"],
+        [f"{server.url}/{token}", "--try"],
+    ):
         main(arguments)
         written = capsys.readouterr()
         for part in token.split("."):
             assert part not in written.out + written.err
+
+
+def test_an_opaque_token_that_a_server_quotes_is_not_printed(capsys, monkeypatch, serve):
+    server = serve(answer=Answer(bad_challenges=('Basic realm="no-JWT-at-all!"',)))
+    monkeypatch.setenv("BEARER_TOKEN", "no-JWT-at-all")
+    out = run(capsys, f"{server.url}/hello.txt", "--try")[1]
+    assert '\n     WWW-Authenticate: Basic realm="...!"\n' in out
+
+
+def test_what_the_log_says_is_in_the_report_alone(capsys, serve, caplog, token_file):
+    token_file.write_text("a.b.c")
+    token_file.chmod(0o644)
+    run(capsys, f"{serve().url}/hello.txt", "--try")
+    assert caplog.records == []
+    requests_scitokens.get(f"{serve().url}/hello.txt")
+    assert caplog.records != []
 
 
 @pytest.mark.parametrize("good", [True, False])
@@ -326,15 +545,19 @@ def test_the_signature_is_checked_if_asked(
     signed, other = (issuer.mint(subject=name).split(".") for name in ("one", "other"))
     signature = signed[2] if good else other[2]
     monkeypatch.setenv("BEARER_TOKEN", ".".join([*signed[:2], signature]))
-    out = run(capsys, "--verify")[1]
+    status, out = run(capsys, "--verify")
     if good:
-        assert f"\n   signature: verified with the keys of {issuer.url}\n" in out
+        assert f"\n        signature verified with the keys of {issuer.url}\n" in out
+        assert status == 0
     else:
-        assert "\n   signature: not verified: InvalidSignatureError" in out
+        assert "\n        signature not verified: InvalidSignatureError" in out
+        assert status == 1
 
 
 def test_without_a_token_there_is_no_signature(capsys):
-    assert "signature: there is no token to verify" in run(capsys, "--verify")[1]
+    assert run(capsys, "--verify")[1].startswith(
+        f"{NO_PLACES}        signature there is no token to verify\n\n"
+    )
 
 
 @pytest.mark.parametrize("uid", [987654321, 0])
@@ -355,47 +578,111 @@ def really(monkeypatch, tmp_path):
     folder.mkdir()
     monkeypatch.setattr(sys, "path", [str(folder), str(folder)])
     monkeypatch.setattr(site, "getsitepackages", lambda: [str(folder)])
+    monkeypatch.setattr(site, "ENABLE_USER_SITE", False)
+    monkeypatch.setattr(startup_file, "__file__", str(folder / "package" / "module.py"))
+    for name in ("AUTOPATCH", "HOSTS"):
+        monkeypatch.delenv(f"REQUESTS_SCITOKENS_{name}", raising=False)
     return folder
+
+
+INSTEAD = "write `import requests_scitokens.patch` in the program instead"
 
 
 def test_a_start_up_file_is_named(really):
     file = really / "requests_scitokens.pth"
     file.touch()
-    assert diagnosis._autopatch() == AUTOPATCH | {"files": [str(file)]}
+    assert startup_file.autopatch() == {
+        "variable": None,
+        "on": False,
+        "state": "off: REQUESTS_SCITOKENS_AUTOPATCH is not set; 1 turns it on",
+        "files": [str(file)],
+        "problem": "",
+        "hosts": "",
+        "hosts_problem": "",
+    }
 
 
-def test_a_missing_start_up_file_is_a_problem(really, monkeypatch):
-    assert (
-        "no site directory of sys.path has requests_s" in diagnosis._autopatch()["problem"]
+def test_a_missing_start_up_file_is_a_problem(really):
+    assert startup_file.autopatch()["problem"] == (
+        f"requests_scitokens.pth is missing; install requests-scitokens again, or {INSTEAD}"
     )
-    (really / "requests_scitokens.pth").touch()
+
+
+def test_a_start_up_file_where_python_looks_for_none_is_a_problem(really, monkeypatch):
+    file = really / "requests_scitokens.pth"
+    file.touch()
     monkeypatch.setattr(site, "getsitepackages", list)
-    assert (
-        "no site directory of sys.path has requests_s" in diagnosis._autopatch()["problem"]
+    assert startup_file.autopatch()["problem"] == (
+        f"{file} is not processed: {really} is not one of Python's site-packages; {INSTEAD}"
     )
 
 
-def test_a_hidden_start_up_file_is_a_problem(really, monkeypatch):
-    (really / "requests_scitokens.pth").touch()
+def test_user_site_packages_may_be_switched_off(really, monkeypatch):
+    file = really / "requests_scitokens.pth"
+    file.touch()
+    monkeypatch.setattr(site, "getsitepackages", list)
+    monkeypatch.setattr(site, "getusersitepackages", lambda: str(really))
+    assert startup_file.autopatch()["problem"] == (
+        f"{file} is not processed: the user's site-packages are switched off (-s, -I or "
+        f"PYTHONNOUSERSITE); {INSTEAD}"
+    )
+    monkeypatch.setattr(site, "ENABLE_USER_SITE", True)
+    assert startup_file.autopatch()["problem"] == ""
+
+
+def test_a_hidden_start_up_file_is_a_problem(monkeypatch):
     status = type("Status", (), {"st_flags": stat.UF_HIDDEN})
-    monkeypatch.setattr(diagnosis.os, "stat", lambda path: status)
-    problem = diagnosis._start_up_problem("x.pth", ["/site/x.pth"])
-    assert (
-        problem == "/site/x.pth is hidden, so Python skips it: chflags nohidden /site/x.pth"
+    monkeypatch.setattr(startup_file.os, "stat", lambda path: status)
+    assert startup_file._problem(SITE, SITE) == (
+        f"{SITE[0]} is hidden, so Python skips it; run chflags nohidden {SITE[0]}"
     )
 
 
-def test_python_without_site_is_a_problem(really, monkeypatch):
-    monkeypatch.setattr(diagnosis.sys, "flags", type("Flags", (), {"no_site": 1}))
-    assert "started with -S" in diagnosis._start_up_problem("x.pth", ["/site/x.pth"])
+def test_python_without_site_is_a_problem(monkeypatch):
+    monkeypatch.setattr(startup_file.sys, "flags", type("Flags", (), {"no_site": 1}))
+    assert startup_file._problem(SITE, SITE) == (
+        f"Python was started with -S and processes no start-up files; {INSTEAD}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("setting", "state"),
+    [
+        ("", "off: REQUESTS_SCITOKENS_AUTOPATCH is empty; 1 turns it on"),
+        ("No", "off: REQUESTS_SCITOKENS_AUTOPATCH is No; 1 turns it on"),
+        ("1", "off, although REQUESTS_SCITOKENS_AUTOPATCH is 1"),
+        (
+            "maybe",
+            "off: REQUESTS_SCITOKENS_AUTOPATCH is neither 1 (true, yes, on) nor 0 (false, "
+            "no, off)",
+        ),
+    ],
+)
+def test_the_variable_is_explained(monkeypatch, setting, state):
+    monkeypatch.setenv("REQUESTS_SCITOKENS_AUTOPATCH", setting)
+    assert startup_file.autopatch()["state"] == state
+
+
+@pytest.mark.usefixtures("patched")
+def test_where_it_is_on_nothing_is_a_problem(monkeypatch):
+    monkeypatch.setattr(startup_file, "_files", lambda: ([], []))
+    found = startup_file.autopatch()
+    assert (found["state"], found["problem"]) == ("on in this process", "")
 
 
 def test_a_problem_is_shown(capsys, monkeypatch):
-    problem = AUTOPATCH | {"problem": "something", "variable": "", "on": True}
-    monkeypatch.setattr(diagnosis, "_autopatch", lambda: problem)
+    monkeypatch.setattr(startup_file, "_files", lambda: ([], []))
+    monkeypatch.setenv("REQUESTS_SCITOKENS_AUTOPATCH", "1")
+    monkeypatch.setenv("REQUESTS_SCITOKENS_HOSTS", "*.example.org")
     out = run(capsys)[1]
-    assert "\n   on in this process; REQUESTS_SCITOKENS_AUTOPATCH: empty\n" in out
-    assert "\n   problem: something\n" in out
+    assert after(out, "The autopatch").startswith("""
+The autopatch
+   off, although REQUESTS_SCITOKENS_AUTOPATCH is 1
+   problem: requests_scitokens.pth is missing; install requests-scitokens
+     again, or write `import requests_scitokens.patch` in the program instead
+   hosts: *.example.org (REQUESTS_SCITOKENS_HOSTS)
+
+""")
 
 
 # --- the command
@@ -424,6 +711,20 @@ def test_colours_are_for_terminals(capsys, monkeypatch):
     assert run(capsys)[1].startswith("\033[1mWhere tokens are looked for")
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\033" not in run(capsys)[1]
+
+
+def test_a_narrow_terminal_gets_narrow_lines(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "50")
+    assert max(map(len, run(capsys)[1].splitlines())) < 50
+
+
+def test_what_an_encoding_lacks_is_replaced(capsys, issuer, monkeypatch):
+    monkeypatch.setenv("BEARER_TOKEN", issuer.mint(subject="J\N{LATIN SMALL LETTER U}\xfc"))
+    with io.TextIOWrapper(io.BytesIO(), "ascii") as narrow:
+        monkeypatch.setattr(sys, "stdout", narrow)
+        assert main([]) == 0
+        narrow.flush()
+        assert b"subject   Ju?\n" in narrow.buffer.getvalue()
 
 
 def test_the_package_can_be_run(capsys, monkeypatch):

@@ -627,6 +627,15 @@ def test_the_audience_that_the_caller_wants_decides(creds):
     assert found(STORAGE) == FOR_STORAGE
 
 
+@pytest.mark.parametrize("name", ["BEARER_TOKEN", "SCITOKEN"])
+def test_a_token_in_place_of_a_file_is_not_named(monkeypatch, name):
+    monkeypatch.setenv(f"{name}_FILE", jwt())
+    assert (
+        f"${name}_FILE: it holds a token, not the name of a file; ${name} is for that"
+    ) in reasons()
+    assert jwt() not in str(list(look_everywhere()))
+
+
 def test_only_files_called_use_are_looked_at(creds):
     directory = creds()
     write(directory / "a.top", UNBOUND)
