@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from requests import PreparedRequest
@@ -33,18 +33,18 @@ class Found(NamedTuple):
         Why it cannot be used, or why there is none, and what to do.
     name : str
         How to speak of the token.
-    passed : str
+    passed : sequence of Look
         The places looked in before, and why none of them gave a token.
     """
 
     token: BearerToken | None
     trouble: str = ""
     name: str = "the token"
-    passed: str = ""
+    passed: Sequence[discovery.Look] = ()
 
     def error(self, request: PreparedRequest | None = None) -> TokenNotFoundError:
         """Return the exception for those who want a token above all."""
-        before = f"; before that: {self.passed}" if self.passed else ""
+        before = f"; before that: {_listed(self.passed)}" if self.passed else ""
         return TokenNotFoundError(
             f"no usable token: {self.trouble}{before}", request=request
         )
@@ -110,19 +110,23 @@ def discovered(
     """Discover the user's token; `fresh` as in `discovery.find`."""
     look, looks = discovery.find(origin, audience, fresh=fresh)
     last = looks.pop() if look is None and looks[-1].ends else None
-    passed = "; ".join(map(str, looks))
     if last is not None:
-        return Found(None, f"{last}; correct or remove it", passed=passed)
+        return Found(None, f"{last}; correct or remove it", passed=looks)
     if look is None or look.token is None:
         get = "none was found; get one, for example with htgettoken"
-        return Found(None, f"{get}; looked in: {passed}")
+        return Found(None, f"{get}; looked in: {_listed(looks)}")
     token, name = look.token, f"the token in {look.place}"
-    trouble, wanted = token.expired(), ", ".join(audience)
+    trouble = token.expired()
     if trouble:
         trouble = f"{name} {trouble}; renew it, for example with htgettoken"
     elif audience and set(audience).isdisjoint(token.audience):
+        wanted = ", ".join(audience)
         trouble = f"{name} is for {token.whom}, not for {wanted}; get one for {wanted}"
-    return Found(token, trouble, name, passed)
+    return Found(token, trouble, name, looks)
+
+
+def _listed(looks: Iterable[discovery.Look]) -> str:
+    return "; ".join(map(str, looks))
 
 
 def as_scitoken(token: BearerToken, discover_kwargs: dict[str, Any]) -> SciToken:

@@ -152,6 +152,8 @@ def plain(text: str, limit: int = 300) -> str:
     """Return a stranger's text as it can be shown: one line, not long, no controls."""
     if len(text) > limit:
         text = f"{text[:limit]}... ({len(text)} characters)"
+    if text.isprintable():
+        return text
     return "".join(
         one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text
     )

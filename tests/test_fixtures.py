@@ -61,18 +61,24 @@ def suite(pytester):
     return pytester
 
 
+@pytest.fixture(autouse=True)
+def alone(monkeypatch):
+    """Let pytest run without what else is installed."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+
+
 def test_somebody_tests_a_client(suite, monkeypatch):
     # What the developer has must make no difference.
     monkeypatch.setenv("SCITOKEN", "the-developers-own")
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", os.devnull)
     monkeypatch.setenv("REQUESTS_SCITOKENS_HOSTS", "elsewhere.example.org")
-    suite.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=3)
+    suite.runpytest_subprocess().assert_outcomes(passed=3)
 
 
 def test_they_are_not_there_unless_asked_for(suite):
     suite.makeconftest("")
-    result = suite.runpytest_subprocess("-p", "no:randomly")
+    result = suite.runpytest_subprocess()
     result.assert_outcomes(errors=2 + 1)
     result.stdout.fnmatch_lines(["*fixture 'scitokens_server' not found*"])
 
@@ -132,5 +138,5 @@ def test_an_autopatch_that_was_on_stays_on(pytester, monkeypatch):
             assert memory.autopatched
         """
     )
-    pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=2)
+    pytester.runpytest_subprocess().assert_outcomes(passed=2)
     assert not memory.autopatched
