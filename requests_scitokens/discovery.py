@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -298,11 +299,9 @@ def expiring(token: BearerToken | None) -> bool:
 
 
 def _read(place: str, path: str, own: bool) -> _Read:
-    # What is opened is what is judged: the path may be another file by then. A
-    # FIFO without a writer must not block.
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
-    descriptor = os.open(path, flags)
+    descriptor = _open(path, own)
     try:
+        # What is opened is what is judged: the path may be another file by now.
         status = os.fstat(descriptor)
         problem = _unreadable(status, own)
         if problem:
@@ -320,6 +319,23 @@ def _read(place: str, path: str, own: bool) -> _Read:
     if look.token is not None:
         _warn_if_exposed(path, status)
     return _Read(_signature(status), look)
+
+
+def _open(path: str, own: bool) -> int:
+    # A FIFO without a writer must not block.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+    if not own:
+        return os.open(path, flags)
+    try:
+        return os.open(path, flags | os.O_NOFOLLOW)
+    except OSError:
+        status = os.lstat(path)
+        if not stat.S_ISLNK(status.st_mode):
+            raise
+        # It would make one of this user's other files the token, and so give it away.
+        if status.st_uid != os.geteuid():
+            raise OSError(errno.EPERM, "it is another user's symbolic link") from None
+    return os.open(path, flags)  # a link of one's own, which nobody else can replace
 
 
 def _unreadable(status: os.stat_result, own: bool) -> str:

@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -460,16 +461,117 @@ def test_in_tmp_another_users_file_is_not_read(shared, other_user):
     assert passed[-1].ends
 
 
-def test_in_tmp_a_link_to_another_users_file_is_not_followed(shared, tmp_path, other_user):
-    write(tmp_path / "theirs", "token")
-    (shared / f"bt_u{other_user}").symlink_to(tmp_path / "theirs")
+def test_in_tmp_another_users_link_is_not_followed_even_to_ones_own_file(
+    shared, tmp_path, other_user
+):
+    link = shared / f"bt_u{other_user}"
+    link.symlink_to(write(tmp_path / "mine", "token"))
     look, passed = find()
     assert look is None
-    assert "it belongs to another user" in passed[-1].reason
+    assert (
+        str(passed[-1]) == f"{link}: it cannot be read: it is another user's symbolic link"
+    )
+    assert passed[-1].ends
+
+
+def test_in_tmp_a_link_of_ones_own_is_followed(shared_file, tmp_path):
+    shared_file.symlink_to(write(tmp_path / "mine", "token"))
+    assert found() == "token"
+
+
+def give_away(monkeypatch, path: Path) -> Path:
+    """Let a file belong to another user, as far as an open one can tell."""
+    theirs, real = path.stat(), os.fstat
+
+    def fstat(descriptor: int) -> object:
+        status = real(descriptor)
+        if status.st_ino != theirs.st_ino:
+            return status
+        facts = {name: getattr(status, name) for name in dir(status) if name[:3] == "st_"}
+        return SimpleNamespace(**facts | {"st_uid": 4242})
+
+    monkeypatch.setattr(os, "fstat", fstat)
+    return path
+
+
+def test_in_tmp_a_link_of_ones_own_to_another_users_file_is_not_read(
+    shared_file, tmp_path, monkeypatch
+):
+    shared_file.symlink_to(give_away(monkeypatch, write(tmp_path / "theirs", "token")))
+    assert find()[0] is None
+    assert find()[1][-1].reason == "it belongs to another user (uid 4242)"
+
+
+@pytest.mark.parametrize("by", ["rename", "symlink_to", "hardlink_to"])
+def test_in_tmp_a_file_that_is_another_users_when_it_is_opened_is_not_read(
+    shared_file, tmp_path, monkeypatch, by
+):
+    """Whoever swaps it between a look at the path and the opening gains nothing."""
+    theirs = give_away(monkeypatch, write(tmp_path / "theirs", "token"))
+    write(shared_file, "mine")
+
+    def swap() -> None:
+        if theirs.exists():
+            shared_file.unlink(missing_ok=True)
+            theirs.rename(shared_file) if by == "rename" else getattr(shared_file, by)(
+                theirs
+            )
+
+    before_opening(monkeypatch, swap)
+    assert find()[0] is None
+    assert find()[1][-1].reason == "it belongs to another user (uid 4242)"
+
+
+def test_what_is_put_in_its_place_after_it_was_opened_is_not_read(
+    shared_file, shared, monkeypatch
+):
+    """Neither its content nor its owner counts, until the next look."""
+    write(shared_file, "mine")
+    theirs = give_away(monkeypatch, write(shared / "theirs", "theirs"))
+    really = os.open
+
+    def early(*args: object) -> int:
+        descriptor = really(*args)
+        theirs.replace(shared_file)
+        return descriptor
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", early)
+        assert found() == "mine"
+    assert found() is None
+
+
+def test_in_tmp_what_is_no_file_is_not_read(shared_file):
+    for make, remove in (
+        (shared_file.mkdir, shared_file.rmdir),
+        (lambda: os.mkfifo(shared_file), shared_file.unlink),
+    ):
+        make()
+        assert find()[1][-1].reason == "it is not a regular file"
+        remove()
+    shared_file.symlink_to("/dev/zero")
+    assert find()[1][-1].reason == "it is not a regular file"
+
+
+def test_in_tmp_a_file_that_cannot_be_opened_is_not_taken_for_a_link(
+    shared_file, monkeypatch
+):
+    write(shared_file, "token")
+
+    def deny(path: str, flags: int) -> int:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(os, "open", deny)
+    assert find()[1][-1].reason == "it cannot be read: Permission denied"
 
 
 def test_elsewhere_another_users_file_is_read(token_file, other_user):
     write(token_file.with_name(f"bt_u{other_user}"), "token")
+    assert found() == "token"
+
+
+def test_elsewhere_a_link_to_a_file_of_ones_own_is_followed(token_file, tmp_path):
+    token_file.symlink_to(write(tmp_path / "mine", "token"))
     assert found() == "token"
 
 
