@@ -71,7 +71,7 @@ def send(
 ) -> Response:
     """Send the request again with this token, if its body can be sent again."""
     if rewound(response.request):
-        return send_again(response, token.header, kwargs)
+        return send_again(response, token, kwargs)
     _say(
         auth,
         response,

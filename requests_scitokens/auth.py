@@ -54,6 +54,11 @@ class HTTPSciTokenAuth(AuthBase):
         If `token` cannot be a bearer token (RFC 6750 section 2.1), or `hosts` has an
         entry that is not understood. The message does not contain the token.
 
+    Notes
+    -----
+    A handler that discovers its token never holds it, and is pickled without it. One
+    that was given a token is pickled with that token.
+
     Examples
     --------
     >>> import requests
@@ -216,8 +221,8 @@ class HTTPSciTokenAuth(AuthBase):
         """
         given, name = self.token, "the token given with token="
         if callable(given):
-            given, name = given(url or ""), "the token that the token function returned"
-            source.check(given, "what the token function returned")
+            given = source.ask(given, url or "")
+            name = "the token that the token function returned"
             if given is None:
                 return Found(None, "the token function returned none for this URL")
         if given is False:

@@ -12,6 +12,8 @@ from requests.cookies import extract_cookies_to_jar, get_cookie_header
 from requests.utils import rewind_body
 from urllib3.exceptions import HTTPError
 
+from .token import BearerToken
+
 
 def never_shorten(request: PreparedRequest) -> None:
     """See to it that a redirect does not send what is left of a body, often nothing.
@@ -46,15 +48,15 @@ def _is_stream(request: PreparedRequest) -> bool:
     return not (request.body is None or isinstance(request.body, (str, bytes, bytearray)))
 
 
-def send_again(response: Response, authorization: str, kwargs: dict[str, Any]) -> Response:
-    """Send the request that got this response again, with these credentials.
+def send_again(response: Response, token: BearerToken, kwargs: dict[str, Any]) -> Response:
+    """Send the request that got this response again, with this token.
 
     Parameters
     ----------
     response : requests.Response
         The refusal; its request's body is where it was before.
-    authorization : str
-        The `Authorization` field's value.
+    token : BearerToken
+        The token; not its text, which a traceback might show.
     kwargs : dict
         What the request was sent with: `timeout`, `verify`, `cert`, `proxies`,
         `stream`.
@@ -62,7 +64,7 @@ def send_again(response: Response, authorization: str, kwargs: dict[str, Any]) -
     _drain(response)
     request = response.request.copy()
     _carry_cookies(request, response)
-    request.headers["Authorization"] = authorization
+    request.headers["Authorization"] = token.header
     started = time.perf_counter()
     answer: Response = response.connection.send(request, **kwargs)
     answer.elapsed = timedelta(seconds=time.perf_counter() - started)

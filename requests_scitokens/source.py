@@ -60,16 +60,36 @@ def check(given: object, what: str) -> None:
     MalformedTokenError
         If it is text that is no bearer token.
     """
+    error = _objection(given, what)
+    if error is not None:
+        raise error
+
+
+def ask(function: TokenFunction, url: str) -> Given:
+    """Call the caller's function; `check` what it returns.
+
+    The exceptions are those of `check`, and the function's own.
+    """
+    given = function(url)
+    error = _objection(given, "what the token function returned")
+    if error is not None:
+        given = None  # the traceback may be shown with what its frames hold
+        raise error
+    return given
+
+
+def _objection(given: object, what: str) -> Exception | None:
     if isinstance(given, (str, bytes)):
         try:
             BearerToken.parse(given)
         except MalformedTokenError as error:
-            raise MalformedTokenError(f"{what} is not a bearer token: {error}") from None
+            return MalformedTokenError(f"{what} is not a bearer token: {error}")
     elif not (given is None or isinstance(given, bool) or hasattr(given, "serialize")):
-        raise TypeError(
+        return TypeError(
             f"{what} is of type {type(given).__name__}; a SciToken, a str or bytes, True, "
             "or a function that returns one of these was expected"
         )
+    return None
 
 
 def strings(value: str | Iterable[str] | None, what: str) -> tuple[str, ...]:

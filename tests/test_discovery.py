@@ -220,6 +220,20 @@ def test_variables_that_are_set_to_nothing_are_passed_over(monkeypatch, shared_f
 
 
 @pytest.mark.parametrize("variable", ["BEARER_TOKEN_FILE", "SCITOKEN_FILE"])
+@pytest.mark.parametrize("text", [jwt(), jwt(jti="long" * 99)], ids=["short", "long"])
+def test_a_token_in_place_of_a_path_is_missed_but_not_shown(
+    monkeypatch, token_file, variable, text
+):
+    monkeypatch.setenv(variable, text)
+    write(token_file, "token")
+    assert found() == "token"
+    right = variable.removesuffix("_FILE")
+    reason = f"it holds a token, not the name of a file; ${right} is for that"
+    assert f"${variable}: {reason}" in reasons()
+    assert text not in str(list(look_everywhere()))
+
+
+@pytest.mark.parametrize("variable", ["BEARER_TOKEN_FILE", "SCITOKEN_FILE"])
 def test_a_file_that_is_missing_continues_the_search(
     monkeypatch, tmp_path, token_file, variable
 ):
@@ -727,15 +741,6 @@ def test_the_audience_that_the_caller_wants_decides(creds):
     creds(a=UNBOUND, b=FOR_STORAGE, c=wanted)
     assert found(STORAGE, audience=("mine",)) == wanted
     assert found(STORAGE) == FOR_STORAGE
-
-
-@pytest.mark.parametrize("name", ["BEARER_TOKEN", "SCITOKEN"])
-def test_a_token_in_place_of_a_file_is_not_named(monkeypatch, name):
-    monkeypatch.setenv(f"{name}_FILE", jwt())
-    assert (
-        f"${name}_FILE: it holds a token, not the name of a file; ${name} is for that"
-    ) in reasons()
-    assert jwt() not in str(list(look_everywhere()))
 
 
 def test_only_files_called_use_are_looked_at(creds):

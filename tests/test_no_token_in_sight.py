@@ -1,0 +1,361 @@
+"""Every public function is driven with a token, and all that comes out is searched for it.
+
+What comes out: log records at every level, warnings, standard output and error, the
+representation of each result, exceptions with their causes and attributes, tracebacks (of
+this package's own frames with the local variables too), and pickles. Left out is what is
+the caller's own: a token in an argument, and functions that are there to return one.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import logging
+import pickle
+import sys
+import traceback
+import warnings
+from contextlib import suppress
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import requests
+from scitokens import SciToken
+
+import requests_scitokens
+from requests_scitokens import HTTPSciTokenAuth, TokenNotFoundError, testing, utils
+from requests_scitokens.__main__ import main
+from requests_scitokens.testing import Answer, Redirect
+
+patch = import_module("requests_scitokens.patch")
+patch.disable()  # importing it patches
+
+PACKAGE = str(Path(requests_scitokens.__file__).parent)
+
+
+def public():
+    """Name all that is public, with the methods and properties of classes."""
+    names = {"main"}
+    for module in (requests_scitokens, utils, testing, patch):
+        names |= set(module.__all__) - {"ANSWERS"}
+        for thing in map(partial(getattr, module), module.__all__):
+            if inspect.isclass(thing) and thing is not TokenNotFoundError:
+                names |= {
+                    f"{thing.__name__}.{name}"
+                    for name in vars(thing)
+                    if name[0] != "_"
+                    and not isinstance(vars(thing)[name], (int, str, tuple, bytes))
+                }
+    return names
+
+
+class Output(logging.Handler):
+    """Collects whatever could come before somebody's eyes."""
+
+    def __init__(self):
+        super().__init__(level=0)
+        self.seen = []
+        self.driven = set()
+        self.locals = True
+
+    def add(self, what, *values):
+        self.seen += [(what, value) for one in values for value in (repr(one), str(one))]
+
+    def emit(self, record):
+        self.format(record)  # puts an exception into words
+        ours = record.name.startswith("requests_scitokens")
+        self.add("our log" if ours else "the log", record.__dict__, record.getMessage())
+
+    def drive(self, name, function, *args, show=True, **kwargs):
+        """Call a function and keep what comes of it; `show=False` if that is the token."""
+        self.driven.add(name)
+        try:
+            result = function(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001, of any kind
+            self.add_error(name, error)
+            return None
+        if show:
+            self.add(name, result)
+        if isinstance(result, requests.Response):
+            for response in (*result.history, result):
+                self.add(name, response, response.request, response.request.hooks)
+        return result
+
+    def add_error(self, name, error):
+        self.add(f"the traceback of {name}", *traceback.format_exception(error))
+        while error is not None:
+            self.add(f"the error of {name}", error, error.args, vars(error))
+            self.driven.add(type(error).__name__)
+            found = traceback.TracebackException.from_exception(error, capture_locals=True)
+            for frame in found.stack:
+                self.add(f"a frame of {name}", frame, frame.line)
+                if self.locals and frame.filename.startswith(PACKAGE):
+                    self.add(f"{frame.name}() under {name}", frame.locals)
+            error = error.__cause__ or error.__context__
+
+    def check(self, *secrets, where=("",)):
+        """Search for a token, or the part of it that says most, or its signature."""
+        parts = {part for secret in secrets for part in (secret, *secret.split(".")[1:])}
+        for what, text in self.seen:
+            if what.startswith(tuple(where)):
+                assert not any(part in text for part in parts), f"{what} shows it: {text}"
+
+
+@pytest.fixture
+def output(capfd, monkeypatch):
+    """Collect everything; what is written is added when the test checks it."""
+    output = Output()
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "level", logging.NOTSET)
+    root.addHandler(output)
+    check = output.check
+
+    def add_and_check(*secrets, **kwargs):
+        output.add("the terminal", *capfd.readouterr())
+        output.add("a warning", *[(str(one.message), vars(one)) for one in caught])
+        check(*secrets, **kwargs)
+
+    monkeypatch.setattr(output, "check", add_and_check)
+    output.forget = lambda: (output.seen.clear(), caught.clear())
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield output
+    root.removeHandler(output)
+
+
+# --- what is driven
+
+
+@pytest.fixture
+def servers(serve):
+    """Start servers that take the token, refuse it for ever, hang up on it, redirect it."""
+
+    def hang_up(token):
+        raise ConnectionError
+
+    options = {"audience": "https://localhost"}
+    good, bare, never, rude = (
+        serve(**options),
+        serve(answer="storm", **options),
+        serve(answer="basic-then-bearer", **options),
+        serve(answer=Answer(challenges=("Bearer",), closes=True), **options),
+    )
+    never.rejects, rude.rejects = (lambda token: True), hang_up
+    good.redirects["/away"] = Redirect(f"{bare.url}/hello.txt")
+    good.redirects["/stay"] = Redirect(f"{good.url}/hello.txt?authz=another")
+    return good, bare, never, rude
+
+
+@pytest.fixture
+def urls(servers):
+    urls = [f"{server.url}/hello.txt" for server in servers]
+    return [*urls, f"{servers[0].url}/away", f"{servers[0].url}/stay"]
+
+
+def drive_handler(output, make, url):
+    name = "HTTPSciTokenAuth"
+    auth = output.drive(name, make)
+    if auth is None:
+        return
+    output.add(
+        name, auth.is_default, auth.asked, auth.audiences, hash(auth), auth == make()
+    )
+    output.driven |= {f"{name}.{one}" for one in ("is_default", "asked", "audiences")}
+    output.drive(f"{name}.obtain", auth.obtain, url)
+    output.drive(f"{name}.obtain", auth.obtain, None, fresh=True)
+    header = f"{name}.generate_bearer_header"
+    output.drive(header, auth.generate_bearer_header, show=False)
+    find = partial(output.drive, f"{name}.find_token", auth.find_token)
+    for options in ({}, {"error": False}, {"insecure": True}, {"public_key": b"none"}):
+        find(url, **options)
+    find(find_func=SciToken.discover)
+    with requests.Session() as session:
+        refusal = session.get(url)
+        for method in ("handle_response", "handle_401", "authenticate_bearer"):
+            output.drive(f"{name}.{method}", getattr(auth, method), refusal)
+    if auth.token is None:
+        output.add("a pickled handler", pickle.dumps(auth), vars(auth))
+
+
+def drive_functions(output, url, **ours):
+    for name in ("options", "head", "post", "put", "patch", "delete"):
+        output.drive(name, getattr(requests_scitokens, name), url, **ours)
+    output.drive("request", requests_scitokens.request, "GET", url, **ours)
+    bases = (requests_scitokens.SessionMixin, requests.Session)
+    output.drive("SessionMixin", type("Mixed", bases, {}), **ours)
+
+
+def drive_url(output, url, **ours):
+    output.drive("get", requests_scitokens.get, url, **ours)
+    output.drive("get", requests_scitokens.get, url, **ours, force=True)
+    with suppress(ValueError):  # there is no such handler
+        output.drive("auth=", requests.get, url, auth=HTTPSciTokenAuth(**ours))
+    session = output.drive("Session", requests_scitokens.Session, **ours)
+    if session is None:
+        return
+    with session:
+        response = output.drive("Session", session.get, url)
+        output.add("Session", session.auth)
+        if response is not None:
+            request = response.request.copy()
+            rebuild = session.rebuild_auth
+            output.drive("SessionMixin.rebuild_auth", rebuild, request, response)
+        if not ours:
+            output.add("a pickled session", pickle.dumps(session))
+
+
+def drive_autopatch(output, urls):
+    default = HTTPSciTokenAuth.default_for
+    output.drive("enable", patch.enable)
+    try:
+        output.drive("enabled", patch.enabled)
+        output.drive("patch", patch, urls[0])
+        for url in urls:
+            with requests.Session() as session:
+                output.drive("HTTPSciTokenAuth.default_for", default, session)
+                output.drive("patched", session.get, url)
+                output.add("a pickled session", pickle.dumps(session), vars(session.auth))
+    finally:
+        output.drive("disable", patch.disable)
+
+
+def drive_program(output, url):
+    for arguments in (
+        [],
+        ["--json", "--verify"],
+        [url],
+        [url, "--try"],
+        [url, "--try", "--json", "--method", "HEAD"],
+    ):
+        with suppress(SystemExit):
+            output.drive("main", main, arguments)
+
+
+def drive_servers(output, issuer, server):
+    output.drive("Issuer", lambda: issuer)
+    output.drive("Issuer.mint", issuer.mint, show=False)
+    output.drive("ProtectedServer", lambda: server)
+    output.drive("Received", lambda: server.received)
+    output.drive(
+        "Received.authorization", lambda: server.received[0].authorization and None
+    )
+    output.drive("Redirect", lambda: server.redirects)
+    output.drive("Answer", lambda: testing.ANSWERS)
+
+
+KINDS = ["named", "unbound", "elsewhere", "expired", "opaque", "malformed"]
+
+
+@pytest.fixture(params=KINDS)
+def token(request, issuer):
+    """Mint a token; one that is malformed still holds a good one."""
+    options = {
+        "named": {"audience": "https://localhost"},
+        "elsewhere": {"audience": "https://storage.example.org"},
+        "expired": {"lifetime": -9999},
+    }
+    if request.param == "opaque":
+        return "0123456789abcdef" * 4
+    token = issuer.mint(**options.get(request.param, {}))
+    return f"{token} {token}" if request.param == "malformed" else token
+
+
+@pytest.fixture(
+    params=["BEARER_TOKEN", "SCITOKEN_FILE", "_CONDOR_CREDS", "function", "given"]
+)
+def ours(request, token, tmp_path, monkeypatch, output):
+    """Let the token be found, or give it; what the caller gives."""
+    if request.param == "function":
+        return {"token": lambda url: token}
+    if request.param == "given":
+        output.locals = False  # an argument is there to be seen
+        return {"token": token}
+    value = token
+    if request.param != "BEARER_TOKEN":
+        path = tmp_path / "scitokens.use"
+        path.write_text(json.dumps({"access_token": token}))
+        path.chmod(0o644)  # of which a warning is given
+        value = str(tmp_path if request.param == "_CONDOR_CREDS" else path)
+    monkeypatch.setenv(request.param, value)
+    return {}
+
+
+def drive_all(output, servers, urls, issuer, text, **ours):
+    for more in ({}, {"force": True}, {"hosts": "localhost"}, {"audience": "x"}):
+        drive_handler(output, partial(HTTPSciTokenAuth, **ours, **more), urls[1])
+    for url in urls:
+        drive_url(output, url, **ours)
+    drive_functions(output, urls[0], **ours)
+    drive_autopatch(output, urls)
+    drive_program(output, urls[0])
+    drive_servers(output, issuer, servers[0])
+    output.drive("default_audience", utils.default_audience, urls[0])
+    for given in (text, text.encode(), SciToken()):
+        output.drive("serialize_token", utils.serialize_token, given, show=False)
+
+
+def test_nothing_shows_the_token(output, servers, urls, issuer, token, ours):
+    drive_all(output, servers, urls, issuer, token, **ours)
+    output.check(token)
+
+
+def test_all_that_is_public_is_driven(output, servers, urls, issuer):
+    drive_all(output, servers, urls, issuer, "abc")
+    assert public() - output.driven == set()
+
+
+def test_what_is_searched_for_would_be_found(output, issuer):
+    token = issuer.mint()
+    for show in (
+        lambda: logging.getLogger("requests_scitokens.x").debug("%s", token),
+        lambda: warnings.warn(token, stacklevel=1),
+        lambda: sys.stderr.write(token),
+        lambda: output.drive("get", HTTPSciTokenAuth(token).generate_bearer_header),
+        lambda: output.drive("get", HTTPSciTokenAuth, f"{token} {token}"),
+        lambda: output.add("a pickled handler", pickle.dumps(HTTPSciTokenAuth(token))),
+    ):
+        show()
+        with pytest.raises(AssertionError, match="shows it"):
+            output.check(token)
+        output.forget()
+
+
+# --- tokens in URLs, and where a file's name is meant
+
+
+@pytest.mark.parametrize("kind", ["query", "password", "copied"])
+def test_what_the_package_says_shows_no_token_of_a_url(
+    output, servers, issuer, monkeypatch, kind
+):
+    """What Requests and urllib3 say of a URL is their own."""
+    good, bare, never, _ = servers
+    token, other = issuer.mint(), issuer.mint(subject="other")
+    monkeypatch.setenv("BEARER_TOKEN", token)
+    for server in (bare, never):
+        url = f"{server.url}/hello.txt"
+        if kind == "query":
+            url += f"?authz={other}&access_token={other}"
+        elif kind == "password":
+            url = url.replace("://", f"://{other}:{other}@")
+        else:
+            good.redirects["/copied"] = Redirect(url, copy_token=True)
+            url = f"{good.url}/copied?authz={other}"
+        drive_url(output, url)
+        drive_autopatch(output, [url])
+        drive_program(output, url)
+    output.check(token, other, where=["our log", "the terminal", "main"])
+
+
+@pytest.mark.parametrize("variable", ["BEARER_TOKEN_FILE", "SCITOKEN_FILE"])
+def test_a_token_where_a_files_name_is_meant_is_not_shown(
+    output, urls, issuer, monkeypatch, variable
+):
+    token = issuer.mint()
+    monkeypatch.setenv(variable, token)
+    drive_handler(output, partial(HTTPSciTokenAuth, force=True), urls[1])
+    drive_url(output, urls[1])
+    drive_program(output, urls[0])
+    output.check(token)
+    assert any("not the name of a file" in text for _, text in output.seen)
