@@ -7,12 +7,14 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from requests_scitokens.challenge import bearer_challenge
+from requests_scitokens.discovery import _judge_content
 from requests_scitokens.origin import Origin
 from requests_scitokens.policy import _named_by, standing
 from requests_scitokens.token import BearerToken, MalformedTokenError, _parse
@@ -64,6 +66,19 @@ def test_any_field_gives_parameters_or_none(field):
         assert name
         assert name == name.lower()
         assert isinstance(value, str)
+
+
+def corpus(name: str) -> list[bytes]:
+    """Read what fuzzing kept: one input for each thing that the code can do."""
+    directory = Path(__file__).with_name("corpus") / name
+    return [path.read_bytes() for path in sorted(directory.iterdir())]
+
+
+@pytest.mark.parametrize("data", corpus("challenge"), ids=lambda data: repr(data)[:20])
+def test_a_field_that_fuzzing_found_is_read(data):
+    field = data.decode("latin-1")
+    found = bearer_challenge(field)
+    assert found is None or "bearer" in field.lower()
 
 
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1)
@@ -227,6 +242,16 @@ def test_any_bytes_can_stand_where_claims_do(payload):
 )
 def test_claims_that_were_once_trouble_are_not(payload):
     use(BearerToken.parse(jwt(payload)))
+
+
+@pytest.mark.parametrize("data", corpus("token"), ids=lambda data: repr(data)[:20])
+def test_a_token_a_file_and_claims_that_fuzzing_found_are_read(data):
+    with suppress(MalformedTokenError):
+        use(BearerToken.parse(data))
+    use(BearerToken.parse(jwt(data)))
+    for content in (data, b'{"access_token":"' + data + b'"}'):
+        look = _judge_content("a file", content)
+        assert (look.token is None) is bool(look.reason)
 
 
 def test_a_deep_claim_is_no_trouble_for_a_caller_who_is_deep_himself():
