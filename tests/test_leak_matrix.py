@@ -123,7 +123,8 @@ def cells(route):
 # --- the decision table
 
 # What was asked for has a second column, for an origin that it names as well: a redirect
-# makes that difference. The last is for who has no valid token. A dash says nothing.
+# makes that difference. The last is for who has no valid token. A dash leaves it to the
+# rows above: a token in the URL keeps away none that was asked for, and lets in none.
 TABLE = """
                          | asked  | asked, named | named  | unbound, chosen | unbound, default | elsewhere | none
 as the caller made it    | attach | attach       | attach | wait            | wait             | never     | never
@@ -176,7 +177,7 @@ def expected(way, route, token, answer, refusers, in_url, hosts):
         situations = {"as the caller made it"}
         if origin in taken:
             situations.add("it has taken the token")
-        if origin != ROUTES[route][0]:
+        if origin != ROUTES[route][0]:  # and not back where the caller sent it
             situations.add("led to another origin")
         if listed is not None:
             situations.add("in hosts" if origin in listed else "not in hosts")
@@ -209,7 +210,7 @@ def origins(issuer):
 
 
 @pytest.fixture
-def kept(origins, trusted, monkeypatch):
+def servers(origins, trusted, monkeypatch):
     """Let sessions find the servers, and share connections: handshakes take longest."""
     monkeypatch.setattr("socket.getaddrinfo", origins.getaddrinfo)
     connections = PoolManager()
@@ -264,7 +265,7 @@ def show(received, status):
 @pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("way", WAYS)
 def test_the_token_goes_only_where_the_table_says(
-    kept, tokens, found, request, monkeypatch, record_property, way, route
+    servers, tokens, found, request, monkeypatch, record_property, way, route
 ):
     if way == "autopatch":
         request.getfixturevalue("patched")
@@ -275,15 +276,15 @@ def test_the_token_goes_only_where_the_table_says(
         found(token)
         if way == "autopatch":
             monkeypatch.setenv("REQUESTS_SCITOKENS_HOSTS", text or "")
-        url = lay_out(kept, route, answer, refusers, in_url)
+        url = lay_out(servers, route, answer, refusers, in_url)
         memory.taken.clear()
-        kept.received.clear()
+        servers.received.clear()
         try:
             status = get(url, tokens[token], text).status_code
         except TokenNotFoundError:
             status = "TokenNotFoundError"
         sent = {None: False, f"Bearer {tokens[token]}": True}
-        received = [(seen.origin, sent[seen.authorization]) for seen in kept.received]
+        received = [(seen.origin, sent[seen.authorization]) for seen in servers.received]
         table = expected(way, route, *cell)
         if (received, status) != table:
             differences.append(
