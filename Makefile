@@ -3,7 +3,7 @@ PYTHON ?= python3
 PYTEST_ARGS ?= -n auto
 BIN := .venv/bin
 
-.PHONY: demo test real-servers lint types docs package compat clean
+.PHONY: demo test real-servers lint types docs package distributions compat bench-cluster clean
 
 demo: .venv/demo
 	@$(BIN)/python demo/demo.py
@@ -29,9 +29,21 @@ docs: .venv/docs
 package: .venv/package
 	PYTHON=$(BIN)/python packaging/check
 
+# Debian, RPM and conda packages, pipx and uv: each built, installed and tried; as root on
+# Debian, with what packaging/apt-packages lists.
+distributions: package
+	packaging/test-tools
+	packaging/test-deb
+	packaging/test-rpm
+	packaging/test-conda
+
 # Other people's test suites, with and without the autopatch; ARGS=--quick for a few.
 compat: .venv/demo
 	$(BIN)/python compat/run.py $(ARGS)
+
+# Throughput on a Dask cluster, beside a header written by hand; needs XRootD.
+bench-cluster: .venv/test
+	$(BIN)/python benchmarks/cluster.py $(ARGS)
 
 clean:
 	rm -rf .venv build dist docs/_build

@@ -7,13 +7,11 @@ import json
 import multiprocessing
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
 from itertools import repeat
 
 import pytest
@@ -21,6 +19,8 @@ import requests
 from distributed import Client, wait
 
 from requests_scitokens import Session
+
+from .cluster import AUTOPATCH, Cluster
 
 FILES = 2000 if os.environ.get("REQUIRE_REAL_SERVERS") == "1" else 400
 HALVES = "/cluster/first", "/cluster/second"
@@ -140,62 +140,10 @@ def fetch_all(storage, renewed, *ways):
 # --- Dask
 
 
-class Cluster:
-    """A scheduler and workers, started as on a cluster, and all that they log."""
-
-    def __init__(self, folder):
-        self.scheduler_file = folder / "scheduler.json"
-        self._folder, self._processes = folder, []
-
-    def start(self, command, *options, nanny=None):
-        path = self._folder / f"dask-{len(self._processes)}.yaml"
-        config = {"logging": {"": "debug"}, "distributed": {"nanny": nanny or {}}}
-        path.write_text(json.dumps(config))  # which is YAML, too
-        with path.with_suffix(".log").open("wb") as log:
-            self._processes.append(
-                subprocess.Popen(
-                    [
-                        *(sys.executable, "-m", "dask", command, *options),
-                        *("--scheduler-file", self.scheduler_file),
-                        *("--host", "127.0.0.1", "--no-dashboard"),
-                    ],
-                    env={**os.environ, "DASK_CONFIG": str(path)},
-                    cwd=self._folder,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-            )
-
-    def start_workers(self, name, count, **nanny):
-        options = "--name", name, "--nworkers", str(count), "--nthreads", "1"
-        self.start("worker", *options, nanny=nanny)
-
-    def log(self):
-        return "".join(path.read_text() for path in self._folder.glob("dask-*.log"))
-
-    def close(self):
-        for process in reversed(self._processes):
-            process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(30)
-            with suppress(ProcessLookupError):  # what it has left behind, if anything
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
 @pytest.fixture
 def cluster(tmp_path, analysis):
-    cluster = Cluster(tmp_path)
-    try:
-        cluster.start("scheduler", "--port", "0")
+    with Cluster(tmp_path) as cluster:
         yield cluster
-    finally:
-        cluster.close()
-
-
-AUTOPATCH = {"REQUESTS_SCITOKENS_AUTOPATCH": "1"}
 
 
 def tasks(dask_scheduler):
