@@ -38,6 +38,9 @@ def describe():
                 lines += members(full, value)
             else:
                 lines.append(f"{full} is {first}")
+    fixtures = importlib.import_module("requests_scitokens.testing.fixtures")
+    names = [name for name in vars(fixtures) if name.startswith("scitokens_")]
+    lines += [f"{fixtures.__name__}.{name}" for name in sorted(names)]
     lines += instances()
     return "".join(f"{line}\n" for line in lines)
 
