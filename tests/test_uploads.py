@@ -12,6 +12,8 @@ from requests_toolbelt import MultipartEncoder, MultipartEncoderMonitor
 import requests_scitokens
 from requests_scitokens.testing import Answer, Redirect
 
+from .ways import REQUESTS
+
 CONTENT = bytes(range(256)) * 1000
 
 
@@ -83,6 +85,9 @@ ONCE = {
     "MultipartEncoder": encoded,
     "MultipartEncoderMonitor": monitored,
 }
+
+if REQUESTS < (2, 29):  # which iterates over it
+    del ONCE["object that only reads"]
 
 WAYS = ("as it is", "after a redirect")
 

@@ -9,6 +9,9 @@ import requests
 
 import requests_scitokens
 
+#: The version, for what Requests itself could not do before.
+REQUESTS = tuple(int(part) for part in requests.__version__.split(".")[:2])
+
 
 def with_auth(method: str, url: str, **kwargs: Any) -> requests.Response:
     """Send it with `auth=HTTPSciTokenAuth()`."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from email.message import Message
 from functools import lru_cache
 from pathlib import Path
+from posixpath import normpath
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote
 
@@ -136,7 +137,7 @@ class ProtectedServer(Server):
         self._issuer = issuer
         own = [self.url, self.url.partition("://")[2], host]
         own = [audience] if isinstance(audience, str) else audience or own
-        self._audience = [*own, "https://wlcg.cern.ch/jwt/v1/any"]  # ANY always passes
+        self._audience = [*own, "ANY", "https://wlcg.cern.ch/jwt/v1/any"]
 
     def _answer(self, handler: Handler) -> None:
         path, _, query = handler.path.partition("?")
@@ -186,12 +187,16 @@ class ProtectedServer(Server):
         scitoken.update_claims(verified)
         authorization = "read" if request.method in _READS else "write"
         path = f"/{request.path.lstrip('/')}"
-        if enforcer.test(scitoken, authorization, path):
-            return None
+        granted = enforcer.test(scitoken, authorization, path)
         try:
-            enforcer.generate_acls(scitoken)  # which judges all but this path
+            acls = enforcer.generate_acls(scitoken)  # which judges all but this path
         except ValidationFailure:
             return bad
+        # scitokens before 1.9 has /in stand for /inside as well.
+        if granted and any(
+            _is_below(path, top) for can, top in acls if can == authorization
+        ):
+            return None
         scope = f"{authorization}:{quote(path)}"
         return 403, tuple(c.replace("{scope}", scope) for c in refusal.scope_challenges)
 
@@ -211,6 +216,10 @@ class ProtectedServer(Server):
             self.files.pop(request.path, None)  # another request may have been quicker
             return 204, b""
         return 200, content
+
+
+def _is_below(path: str, top: str) -> bool:
+    return f"{normpath(path)}/".startswith(f"{top.rstrip('/')}/")
 
 
 @lru_cache(maxsize=256)
