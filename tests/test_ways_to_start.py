@@ -14,6 +14,7 @@ from jupyter_client.manager import start_new_kernel
 
 CHECKOUT = Path(__file__).parent.parent
 SHOW = "import requests; print(type(requests.Session().auth).__name__)"
+BASE = os.path.realpath(sys.executable)  # below the virtual environment
 PATCHED, PLAIN = "HTTPSciTokenAuth\n", "NoneType\n"
 
 
@@ -148,7 +149,7 @@ def user_site(tmp_path, monkeypatch):
     """Install into a user site; what the package needs comes from this environment."""
     monkeypatch.setenv("PYTHONUSERBASE", str(tmp_path / "user"))
     show = "import site; print(site.getusersitepackages())"
-    folder = Path(run(sys._base_executable, "-c", show).stdout.strip())
+    folder = Path(run(BASE, "-c", show).stdout.strip())
     folder.mkdir(parents=True)
     needs = [str(CHECKOUT), *site.getsitepackages()]
     (folder / "needs.pth").write_text("\n".join(needs))
@@ -158,13 +159,13 @@ def user_site(tmp_path, monkeypatch):
 
 
 def test_a_user_site(user_site):
-    assert run(sys._base_executable, "-c", SHOW).stdout == PATCHED
-    assert run(sys._base_executable, "-c", SHOW, setting="").stdout == PLAIN
+    assert run(BASE, "-c", SHOW).stdout == PATCHED
+    assert run(BASE, "-c", SHOW, setting="").stdout == PLAIN
 
 
 def test_an_environment_with_system_site_packages(user_site, tmp_path):
     made = run(
-        sys._base_executable,
+        BASE,
         *("-m", "venv", "--without-pip", "--system-site-packages"),
         tmp_path / "venv",
     )
@@ -176,14 +177,14 @@ def test_an_environment_with_system_site_packages(user_site, tmp_path):
 @pytest.mark.parametrize("name", ["pandas.pth", "zzz.pth"])
 def test_another_start_up_file_that_imports_requests(user_site, name):
     (user_site / name).write_text("import requests\n")
-    done = run(sys._base_executable, "-c", SHOW)
+    done = run(BASE, "-c", SHOW)
     assert (done.stdout, done.stderr) == (PATCHED, "")
 
 
 def test_a_read_only_site(user_site):
     for path in (user_site, user_site / "requests_scitokens.pth"):
         path.chmod(0o500 if path.is_dir() else 0o400)
-    assert run(sys._base_executable, "-c", SHOW).stdout == PATCHED
+    assert run(BASE, "-c", SHOW).stdout == PATCHED
     user_site.chmod(0o700)
 
 
@@ -194,7 +195,7 @@ def test_an_unreadable_package_is_one_line_or_python_says_it(user_site):
     (user_site / "requests_scitokens/__init__.py").write_text(
         "raise RuntimeError('broken')"
     )
-    done = run(sys._base_executable, "-c", "print(1); raise SystemExit(3)")
+    done = run(BASE, "-c", "print(1); raise SystemExit(3)")
     assert (done.stdout, done.returncode) == ("1\n", 3)
     assert "broken" in done.stderr
 
@@ -205,7 +206,7 @@ def test_where_python_reads_no_start_up_files_importing_the_module_patches(tmp_p
     start_up = (CHECKOUT / "requests_scitokens.pth").read_text()
     (tmp_path / "requests_scitokens.pth").write_text(start_up)
     path = os.pathsep.join([str(tmp_path), *site.getsitepackages()])
-    base = [sys._base_executable, "-s", "-c"]
+    base = [BASE, "-s", "-c"]
     assert run(*base, SHOW, env={"PYTHONPATH": path}).stdout == PLAIN
     program = f"import requests_scitokens.patch; {SHOW}"
     assert run(*base, program, env={"PYTHONPATH": path}).stdout == PATCHED
