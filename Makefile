@@ -3,7 +3,8 @@ PYTHON ?= python3
 PYTEST_ARGS ?= -n auto
 BIN := .venv/bin
 
-.PHONY: demo test real-servers lint types docs package distributions compat bench-cluster clean
+.PHONY: demo test real-servers lint types docs package distributions compat versions \
+  bench-cluster clean
 
 demo: .venv/demo
 	@$(BIN)/python demo/demo.py
@@ -40,6 +41,10 @@ distributions: package
 # Other people's test suites, with and without the autopatch; ARGS=--quick for a few.
 compat: .venv/demo
 	$(BIN)/python compat/run.py $(ARGS)
+
+# The tests on each Python with the oldest and the newest libraries; ARGS='-t ends' for two.
+versions: .venv/versions
+	PATH="$$(printf '%s:' ~/.pyenv/versions/*/bin)$$PATH" $(BIN)/nox $(ARGS)
 
 # Throughput on a Dask cluster, beside a header written by hand; needs XRootD.
 bench-cluster: .venv/test
