@@ -24,7 +24,9 @@ types: .venv/test .venv/types
 	$(BIN)/mypy
 
 docs: .venv/docs
+	rm -rf docs/_build
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	$(BIN)/python docs/check_links.py docs/_build/html
 
 # Wheel and sdist in dist/: reproducible, checked.
 package: .venv/package

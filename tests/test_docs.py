@@ -1,0 +1,416 @@
+"""What the documentation shows is true: examples run, messages are the package's."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import inspect
+import json
+import logging
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import requests
+
+import requests_scitokens
+from requests_scitokens.__main__ import main
+from requests_scitokens.policy import Action, Standing
+from requests_scitokens.testing import ProtectedServer, Redirect
+
+from .test_policy import COLUMNS, STORAGE, TABLE, decide, token_for
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+
+# Name and port in the examples: what is served there, and how it refuses.
+HELLO = {"/data/hello.txt": b"hello\n"}
+HOSTS = {
+    ("storage.example.org", 443): {"files": HELLO},
+    ("xrootd.example.org", 1094): {"files": HELLO, "answer": "xrootd"},
+    ("director.example.org", 443): {"protected": False},
+    ("cache.example.org", 8443): {"files": HELLO, "answer": "xrootd"},
+    ("dcache.example.org", 2880): {"files": HELLO, "answer": "dcache"},
+    ("datafind.example.org", 443): {
+        "files": {"/api/v1/gwf.json": b'["H", "L"]'},
+        "answer": "gwdatafind",
+    },
+    ("gracedb.example.org", 443): {
+        "files": {"/api/superevents/": b'{"numRows": 0}'},
+        "protected": False,
+    },
+}
+
+# For programs: the names lead to the same servers.
+RESOLVE = """
+import socket
+resolve, served = socket.getaddrinfo, {served!r}
+def getaddrinfo(host, port, *args, **kwargs):
+    if (host, port) in served:
+        host, port = "127.0.0.1", served[host, port]
+    return resolve(host, port, *args, **kwargs)
+socket.getaddrinfo = getaddrinfo
+"""
+
+SCRIPT = """
+import requests
+response = requests.get("https://storage.example.org/data/hello.txt")
+response.raise_for_status()
+print(response.text, end="")
+"""
+
+
+# --- the examples
+
+
+def blocks(page, language):
+    """Yield line and text of the page's code blocks that are to be run."""
+    text = page.read_text()
+    pattern = rf"(<!-- not run: [^>]+ -->\n)?^```{language}\n(.*?)^```$"
+    for match in re.finditer(pattern, text, re.DOTALL | re.MULTILINE):
+        if match[1] is None:
+            yield text.count("\n", 0, match.start(2)), match[2]
+
+
+def name_of(page):
+    return str(page.relative_to(ROOT))
+
+
+def with_blocks(language):
+    return [page for page in PAGES if any(blocks(page, language))]
+
+
+@pytest.fixture(scope="module")
+def servers(issuer):
+    with ExitStack() as stack:
+        served = {}
+        for (host, port), options in HOSTS.items():
+            names = [f"https://{host}", f"https://{host}:{port}", host]
+            server = ProtectedServer(issuer, host=host, audience=names, **options)
+            served[host, port] = stack.enter_context(server)
+        yield served
+
+
+@pytest.fixture
+def world(servers, issuer, trusted, token_file, tmp_path, monkeypatch):
+    """Serve what the examples name, to a user who has a token."""
+    for (host, port), options in HOSTS.items():
+        server = servers[host, port]
+        server.files = dict(options.get("files", {}))
+        server.received.clear()
+    director = servers["director.example.org", 443]
+    director.redirects["/data/hello.txt"] = Redirect(
+        "https://cache.example.org:8443/data/hello.txt", copy_token=True
+    )
+    served = {name: int(server.url.rpartition(":")[2]) for name, server in servers.items()}
+    monkeypatch.setattr(socket, "getaddrinfo", socket.getaddrinfo)
+    exec(RESOLVE.format(served=served), {})
+    (tmp_path / "sitecustomize.py").write_text(RESOLVE.format(served=served))
+    (tmp_path / "script.py").write_text(SCRIPT)
+    shutil.copy(trusted, tmp_path / "ca.pem")
+    token_file.write_text(issuer.mint("read:/ write:/", audience="ANY"))
+    monkeypatch.chdir(tmp_path)
+    environment = dict(os.environ)
+    yield servers
+    os.environ.clear()
+    os.environ.update(environment)
+    logging.getLogger("requests_scitokens").setLevel(logging.NOTSET)
+    if "requests_scitokens.patch" in sys.modules:
+        import_module("requests_scitokens.patch").disable()
+
+
+@pytest.mark.parametrize("page", with_blocks("python"), ids=name_of)
+def test_the_python_examples_of_a_page_run(page, world, request):
+    for module in ("pooch", "webdav3"):
+        if f"import {module}" in page.read_text() or f"from {module}" in page.read_text():
+            pytest.importorskip(module)
+    namespace = {"__name__": "__main__"}
+    for line, text in blocks(page, "python"):
+        if "import requests_scitokens.patch" in text:  # which other tests did before
+            import_module("requests_scitokens.patch").enable()
+        if text.startswith(">>>"):
+            check_session(text, namespace, page, line)
+        else:
+            exec(compile("\n" * line + text, page, "exec"), namespace)
+    for name, value in list(namespace.items()):
+        if name.startswith("test_"):
+            names = inspect.signature(value).parameters
+            value(**{one: request.getfixturevalue(one) for one in names})
+
+
+def check_session(text, namespace, page, line):
+    """Check that what is typed after `>>>` gives what is shown."""
+    test = doctest.DocTestParser().get_doctest(text, namespace, page.name, str(page), line)
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    runner = doctest.DocTestRunner(optionflags=flags)
+    written = []
+    # As Python shows warnings where nobody has set up logging; doctest reads stdout.
+    handler = logging.StreamHandler(runner._fakeout)
+    handler.setLevel(logging.WARNING)
+    logger = logging.getLogger("requests_scitokens")
+    logger.addHandler(handler)
+    runner.run(test, out=written.append, clear_globs=False)
+    logger.removeHandler(handler)
+    namespace.update(test.globs)
+    assert not written, "".join(written)
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+@pytest.mark.parametrize("page", with_blocks("shell"), ids=name_of)
+def test_the_commands_of_a_page_run(page, world, tmp_path):
+    for line, text in blocks(page, "shell"):
+        done = run_shell(text, tmp_path)
+        assert done.returncode == 0, f"{page}:{line}: {done.stdout}{done.stderr}"
+
+
+def run_shell(text, folder):
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(folder),
+        "PIP_NO_INDEX": "1",  # it is installed
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    }
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", text],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+@pytest.mark.parametrize("page", with_blocks("console"), ids=name_of)
+def test_what_commands_print_is_what_a_page_shows(page, world, issuer, tmp_path):
+    runtime = os.environ["XDG_RUNTIME_DIR"]
+    user, owner = os.geteuid(), Path(runtime).owner()
+    same = doctest.OutputChecker().check_output
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    for line, text in blocks(page, "console"):
+        command, _, shown = text.removeprefix("$ ").partition("\n")
+        done = run_shell(command, tmp_path)
+        out = (done.stdout + done.stderr).replace(issuer.url, "https://issuer.example.org")
+        out = out.replace(runtime, "/run/user/1000").replace(f"bt_u{user}", "bt_u1000")
+        out = out.replace(f"owner {owner}", "owner alice")
+        assert same(shown, out, flags), f"{page}:{line}: {out}"
+
+
+def keys(facts):
+    """Yield every key in what a JSON document holds."""
+    for value in facts.values() if isinstance(facts, dict) else facts:
+        if isinstance(value, (dict, list)):
+            yield from keys(value)
+    yield from facts if isinstance(facts, dict) else ()
+
+
+@pytest.mark.usefixtures("world")
+def test_every_key_of_the_diagnosis_is_explained(capsys):
+    main(["https://storage.example.org/data/hello.txt", "--try", "--verify", "--json"])
+    facts = json.loads(capsys.readouterr().out)
+    page = (DOCS / "reference" / "diagnosis.md").read_text().partition("## JSON")[2]
+    assert {*re.findall(r"`(?:\w+(?:\[\])?\.)?(\w+)`", page)} == {*keys(facts), "opaque"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_make_has_the_targets_that_a_page_names(page):
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    named = re.findall(r"(?:^|`)make ([a-z-]+)(?=$|`)", page.read_text(), re.MULTILINE)
+    assert set(named) <= set(targets)
+
+
+def test_every_command_of_the_readme_is_run():
+    text, run = (ROOT / "README.md").read_text(), (ROOT / ".ci" / "run").read_text()
+    # The tests above run these ...
+    assert set(re.findall(r"^```(.+)$", text, re.MULTILINE)) == {"shell", "python"}
+    assert "<!-- not run" not in text
+    # ... and CI the others.
+    for command in re.findall(r"`(make [a-z-]+)`", text):
+        assert re.search(rf"^{command}$", run, re.MULTILINE), command
+
+
+# --- the decision table
+
+WORDS = {
+    "at once": Action.ATTACH,
+    "in answer to any 401 or 403": Action.ANSWER_REFUSAL,
+    "in answer to a Bearer challenge": Action.ANSWER_CHALLENGE,
+    "never": Action.NEVER,
+    "never, unless it names the origin": Action.NEVER,
+    "as above": Action.ATTACH,  # to where what was asked for goes at once
+}
+
+
+def situations(row):
+    """Return the rows of the tested table that a row of the page stands for."""
+    if "URL" in row:
+        found = "the URL itself"
+    elif "plain" in row:
+        found = "plain http(?!.*explicit)"
+    elif "does not list" in row:
+        found = "hosts is set and the origin is not"
+    elif "lists" in row:
+        found = "hosts is set and the origin is in|.*explicit"
+    elif "redirect" in row:
+        found = "a redirect"
+    elif "taken" in row:
+        found = "the request.*taken"
+    else:
+        found = "the request(?!.*taken)|no credentials|401"
+    return [one for one in TABLE if re.match(found, one[0])]
+
+
+def test_the_decision_table_is_the_one_that_is_tested():
+    lines = (DOCS / "_parts" / "table.md").read_text().splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    renamed = [name.replace("default", "autopatch") for name in COLUMNS]
+    assert rows[0][1:] == renamed
+    seen = []
+    for row, *cells in rows[2:]:
+        for name, situation, actions in situations(row):
+            seen.append(name)
+            for cell, action in zip(cells, actions, strict=True):
+                assert action in (WORDS[cell], None), (row, name)
+                if cell.startswith("never, unless"):
+                    asked = {**situation, "asked": True, "token": token_for(STORAGE)}
+                    assert decide(**asked) is Action.ATTACH
+    assert sorted(seen) == sorted(name for name, *_ in TABLE)
+
+
+# --- the diagram of classes
+
+
+def qualified(one):
+    """Name a class as users do."""
+    module = one.__module__.partition(".")[0]
+    top = import_module(module)
+    if getattr(top, one.__name__, None) is one:
+        return f"{module}.{one.__name__}"
+    return f"{one.__module__}.{one.__qualname__}"
+
+
+def test_the_diagram_shows_what_each_class_inherits_from():
+    svg = (DOCS / "_parts" / "classes.svg").read_text()
+    shown = {}
+    for one, base in re.findall(r'data-class="(.+?)" data-base="(.+?)"', svg):
+        shown.setdefault(one, []).append(base)
+    ours = [getattr(requests_scitokens, name) for name in requests_scitokens.__all__]
+    classes = [one for one in ours if isinstance(one, type)]
+    inherited = {
+        qualified(one): [qualified(base) for base in one.__bases__ if base is not object]
+        for one in [*classes, requests.RequestException]
+    }
+    assert shown == {one: bases for one, bases in inherited.items() if bases}
+    for name in {*inherited, *(base for bases in shown.values() for base in bases)}:
+        short = re.sub(r"^(requests_scitokens|builtins)\.", "", name)
+        assert f">{short}</text>" in svg
+
+
+# --- links
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")), ids=name_of)
+def test_links_from_outside_the_documentation_lead_somewhere(page):
+    for link in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
+        assert "://" in link or (ROOT / link).is_file(), link
+
+
+def test_links_that_lead_nowhere_are_found(tmp_path):
+    (tmp_path / "a.html").write_text(
+        '<a href="https://example.org/x">1</a> <a href="b/c.html#here">2</a> <i id="x"/>'
+        '<a href="#x">3</a> <a href="#y">4</a> <img src="no.png">'
+        '<a href="b/c.html#no">5</a>'
+    )
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "c.html").write_text('<p id="here"><a href="../a.html">6</a></p>')
+    program = [sys.executable, DOCS / "check_links.py", tmp_path]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stdout.splitlines() == [
+        "a.html: #y: there is no such anchor",
+        "a.html: b/c.html#no: there is no such anchor",
+        "a.html: no.png: there is no such file",
+        "2 pages, 7 links, 3 broken",
+    ]
+
+
+# --- the messages
+
+MESSAGES = DOCS / "reference" / "messages.md"
+# These speak to a terminal or a test, and are not messages of the library.
+ELSEWHERE = ("__main__", "advice", "diagnosis", "startup_file", "testing", "trial")
+# Text that is not for people.
+NOT_MESSAGES = {
+    "Bearer ",  # the header's
+    "requests_scitokens.auth",
+    *(standing.value for standing in Standing),
+}
+
+
+def messages():
+    """Return the texts of the package's modules, with the module, except docstrings."""
+    for path in sorted((ROOT / "requests_scitokens").glob("*.py")):
+        if path.stem in ELSEWHERE:
+            continue
+        tree = ast.parse(path.read_text())
+        docstrings = {
+            id(node.body[0].value)
+            for node in ast.walk(tree)
+            if isinstance(
+                node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+            )
+            and node.body
+            and isinstance(node.body[0], ast.Expr)
+        }
+        for node in ast.walk(tree):
+            text = getattr(node, "value", None)
+            if not isinstance(node, ast.Constant) or not isinstance(text, str):
+                continue
+            if id(node) in docstrings or text in NOT_MESSAGES:
+                continue
+            for part in re.split(r"%[sd]", text):
+                # Two words are a message, or part of one; fewer are names.
+                if re.search(r"[A-Za-z]{2,} +[A-Za-z]{2,}", part) and "(?" not in part:
+                    yield path.stem, part
+
+
+def plain(text):
+    text = re.sub(r"[`*\\]|&[lg]t;", "", text.replace("%%", "%"))
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize(("module", "text"), list(messages()))
+def test_every_message_is_in_the_table(module, text):
+    table = plain(MESSAGES.read_text())
+    assert plain(text).strip(" ;:,()") in table
+
+
+def test_the_table_has_no_message_that_is_not_the_packages():
+    pieces = [plain(text) for _, text in messages()]
+    pieces.append((ROOT / "requests_scitokens.pth").read_text())
+    rows = re.findall(r"^\| (.+?) \|", MESSAGES.read_text(), re.MULTILINE)
+    for row in rows:
+        # What varies, and what other texts are put between.
+        varies = (
+            r"(?<!\\)\*.+?(?<!\\)\*|\.\.\.|(?:hosts= or )?REQUESTS_SCITOKENS_[A-Z]+|[:;]"
+        )
+        for part in map(plain, re.split(varies, row)):
+            known = " " not in part or any(part in piece for piece in pieces)
+            assert known or part == "it says", part
+
+
+# --- what the pages must not have
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_pages_name_no_place_of_the_machine_they_were_written_on(page):
+    assert not re.search(r"/(?:work|root)/|localhost:\d{5}", page.read_text())
