@@ -110,6 +110,9 @@ def options(url: str | bytes, **kwargs: Any) -> Response:
 def head(url: str | bytes, **kwargs: Any) -> Response:
     """Send a HEAD request with the user's token, where that belongs.
 
+    Redirects are followed, as requests-scitokens 0.2.1 did and `requests.head` does
+    not: storage servers redirect to where a file is.
+
     Parameters
     ----------
     url : str
@@ -117,7 +120,6 @@ def head(url: str | bytes, **kwargs: Any) -> Response:
     **kwargs
         What `request` takes.
     """
-    kwargs.setdefault("allow_redirects", False)  # as requests.head does
     return request("HEAD", url, **kwargs)
 
 

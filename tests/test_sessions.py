@@ -148,16 +148,15 @@ def test_functions_take_positional_arguments_as_those_of_requests(serve, issuer)
     ]
 
 
-def test_head_follows_no_redirects(serve, issuer):
+@pytest.mark.parametrize("name", ["head", "get", "options"])
+def test_functions_follow_redirects_unless_told_not_to(serve, issuer, name):
     from requests_scitokens.testing import Redirect
 
-    server = serve()
+    server, send = serve(), getattr(requests_scitokens, name)
     server.redirects["/moved"] = Redirect(f"{server.url}/hello.txt")
-    assert (
-        requests_scitokens.head(f"{server.url}/moved", token=issuer.mint()).status_code
-        == 307
-    )
-    assert requests_scitokens.get(f"{server.url}/moved", token=issuer.mint()).ok
+    url, token = f"{server.url}/moved", issuer.mint()
+    assert send(url, token=token).status_code == 200
+    assert send(url, token=token, allow_redirects=False).status_code == 307
 
 
 @pytest.mark.parametrize("own", [None, ("user", "password")])
