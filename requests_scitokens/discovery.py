@@ -372,8 +372,13 @@ def _judge_content(place: str, content: bytes) -> Look:
 
 
 def _signature(status: os.stat_result) -> tuple[int, ...]:
-    one = status
-    return (one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns)
+    return (
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+    )
 
 
 def _trouble(error: OSError) -> str:
