@@ -3,14 +3,18 @@ PYTHON ?= python3
 PYTEST_ARGS ?= -n auto
 BIN := .venv/bin
 
-.PHONY: demo test real-servers lint types docs package distributions compat versions \
-  bench-cluster clean
+.PHONY: demo test soak real-servers lint types docs package distributions compat versions \
+  bench bench-cluster clean
 
 demo: .venv/demo
 	@$(BIN)/python demo/demo.py
 
 test: .venv/test
 	$(BIN)/python -m pytest $(PYTEST_ARGS) --cov --cov-fail-under=100
+
+# 100,000 requests while the token file is renewed in every way; minutes.
+soak: .venv/test
+	SOAK_REQUESTS=100000 $(BIN)/python -m pytest -s tests/test_renewal.py
 
 # A missing server is a failure here, where `make test` skips.
 real-servers: .venv/test
@@ -51,6 +55,10 @@ versions: .venv/versions
 # Throughput on a Dask cluster, beside a header written by hand; needs XRootD.
 bench-cluster: .venv/test
 	$(BIN)/python benchmarks/cluster.py $(ARGS)
+
+# What a request and a start cost, beside others: benchmarks/results/; 15 minutes.
+bench: .venv/test .venv/bench
+	$(BIN)/python benchmarks/run.py $(ARGS)
 
 clean:
 	rm -rf .venv build dist docs/_build

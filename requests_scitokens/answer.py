@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from requests import Response
 
 from .challenge import bearer_challenge
-from .hook import home_of, hook_of
-from .memory import said, taken
+from .hook import home_of, hook_of, served
+from .memory import accepted, rejected, said, taken
 from .origin import origin_of
 from .plan import make_plan
 from .policy import Action
@@ -71,7 +71,10 @@ def send(
 ) -> Response:
     """Send the request again with this token, if its body can be sent again."""
     if rewound(response.request):
-        return send_again(response, token, kwargs)
+        answer = send_again(response, token, kwargs)
+        if served(answer):
+            accepted.add(token)
+        return answer
     _say(
         auth,
         response,
@@ -114,6 +117,7 @@ def _renew(
     auth: HTTPSciTokenAuth, response: Response, sent: BearerToken, kwargs: dict[str, Any]
 ) -> Response:
     """Answer the refusal of the token itself, with a different one."""
+    rejected.add(sent)
     request = response.request
     challenge = bearer_challenge(response.headers.get("WWW-Authenticate")) or {}
     if challenge.get("error") != "insufficient_scope":

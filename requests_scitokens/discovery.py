@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeVar
 
 from requests import RequestException
 
-from .memory import said
+from .memory import accepted, rejected, said
 from .origin import Origin
 from .policy import Standing, standing
 from .token import LIMIT, WHITE_SPACE, BearerToken, MalformedTokenError, decode_claims
@@ -27,6 +27,13 @@ SHARED_DIRECTORY = "/tmp"  # noqa: S108
 
 #: A remembered token with less validity than this, in seconds, is read again.
 RENEWAL_MARGIN = 10
+
+#: A file that changed less than this long ago, in seconds, may be half written.
+MOMENT = 1
+
+#: A file may change again without its times telling, for this long, in seconds: they
+#: come from a clock that ticks a hundred times a second, or less often.
+TICK = 0.05
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -262,6 +269,9 @@ def _unfit(token: BearerToken, origin: Origin | None, audience: tuple[str, ...])
 class _Read(NamedTuple):
     signature: tuple[int, ...]
     look: Look
+    changed: float  # when the file did; or was found to be gone
+    settled: bool  # it did so a tick ago or longer, so its signature tells
+    before: BearerToken | None = None  # what was there before
 
 
 # (path, whether it must be the user's own): what the file held.
@@ -270,21 +280,70 @@ _remembered: dict[tuple[str, bool], _Read] = {}
 
 def _look_at_file(place: str, path: str, fresh: bool, *, own: bool = False) -> Look:
     """Read a token file, unless what was read before still holds."""
+    known = _remembered.get((path, own))
     try:
         signature = _signature(os.stat(path))
     except OSError as error:
-        return Look(place, reason=_trouble(error))
-    known = _remembered.get((path, own))
-    if known is None or known.signature != signature or fresh or expiring(known.look.token):
+        return _look_at_nothing(Look(place, reason=_trouble(error)), path, own, fresh)
+    if (
+        known is None
+        or known.signature != signature
+        or fresh
+        or not known.settled
+        or expiring(known.look.token)
+    ):
         try:
-            known = _read(place, path, own)
+            known = _read(place, path, own, known)
         except FileNotFoundError as error:  # gone since the look above
-            return Look(place, reason=_trouble(error))
+            return _look_at_nothing(Look(place, reason=_trouble(error)), path, own, fresh)
         except OSError as error:
             return Look(place, reason=f"it cannot be read: {_trouble(error)}", ends=True)
         _remember(_remembered, (path, own), known)
+    look = known.look if known.before is None else _meanwhile(known, fresh)
     # One file may be in two places.
-    return known.look if known.look.place == place else known.look._replace(place=place)
+    return look if look.place == place else look._replace(place=place)
+
+
+def _look_at_nothing(look: Look, path: str, own: bool, fresh: bool) -> Look:
+    """Note since when a file is gone: just now, if its directory says so."""
+    known = _remembered.get((path, own))
+    if known is None:
+        return look
+    if known.signature:
+        now, directory = time.time(), os.path.dirname(path) or os.curdir
+        try:
+            lately = now - os.stat(directory).st_ctime < MOMENT
+        except OSError:
+            lately = False
+        changed = now if lately else 0.0
+        known = _Read((), look, changed, settled=True, before=_last(known))
+        _remember(_remembered, (path, own), known)
+    return _meanwhile(known._replace(look=look), fresh)
+
+
+def _last(known: _Read | None, now: BearerToken | None = None) -> BearerToken | None:
+    """Return the last token that was there before this one and is known to be good."""
+    if known is None:
+        return None
+    last = known.look.token
+    return last if last != now and last in accepted else known.before
+
+
+def _meanwhile(known: _Read, fresh: bool) -> Look:
+    """Return what a file holds, or held before where that may be half written.
+
+    Not everybody renames a new token into place. So for a moment after a file has
+    changed, the last token that a server took stands in where there is none now, or one
+    that has expired or was refused, and in a `fresh` look, which follows a refusal.
+    """
+    look, before = known.look, known.before
+    if before is None or time.time() - known.changed > MOMENT:
+        return look
+    token = look.token
+    doubtful = fresh or token is None or token in rejected or token.expired()
+    if not doubtful or before in rejected or before.expired():
+        return look
+    return look._replace(token=before, reason="", ends=False)
 
 
 def _remember(memory: dict[_Key, _Value], key: _Key, value: _Value) -> None:
@@ -298,27 +357,29 @@ def expiring(token: BearerToken | None) -> bool:
     return token is None or token.expires < time.time() + RENEWAL_MARGIN
 
 
-def _read(place: str, path: str, own: bool) -> _Read:
-    descriptor = _open(path, own)
+def _read(place: str, path: str, own: bool, known: _Read | None) -> _Read:
+    now, descriptor = time.time(), _open(path, own)
     try:
         # What is opened is what is judged: the path may be another file by now.
         status = os.fstat(descriptor)
         problem = _unreadable(status, own)
-        if problem:
-            look = Look(place, reason=problem, ends=True, path=path)
-            return _Read(_signature(status), look)
         content = b""
-        while len(content) <= LIMIT:
+        while not problem and len(content) <= LIMIT:
             more = os.read(descriptor, LIMIT + 1 - len(content))
             if not more:
                 break
             content += more
     finally:
         os.close(descriptor)
-    look = _judge_content(place, content)._replace(path=path)
+    if problem:
+        look = Look(place, reason=problem, ends=True, path=path)
+    else:
+        look = _judge_content(place, content)._replace(path=path)
     if look.token is not None:
         _warn_if_exposed(path, status)
-    return _Read(_signature(status), look)
+    changed = status.st_ctime
+    settled = abs(now - changed) > TICK
+    return _Read(_signature(status), look, changed, settled, _last(known, look.token))
 
 
 def _open(path: str, own: bool) -> int:

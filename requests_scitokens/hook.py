@@ -32,13 +32,22 @@ class Hook:
         """Return the response, or the answer to what came instead."""
         if self.auth.is_default and not memory.autopatched:
             return response  # switched off since
-        if self.sent is not None and response.is_redirect:
-            _let_go(self.auth, self.sent, response)
+        if self.sent is not None:
+            if served(response):
+                if self.sent not in memory.accepted:
+                    memory.accepted.add(self.sent)
+            elif response.is_redirect:
+                _let_go(self.auth, self.sent, response)
         return self.auth.handle_response(response, **kwargs)
 
 
 #: The hooks of requests that the autopatch left as they were, for their redirects.
 _unhooked: WeakKeyDictionary[PreparedRequest, Hook] = WeakKeyDictionary()
+
+
+def served(response: Response) -> bool:
+    """Tell whether the server did what it was asked for; so it took the token."""
+    return response.status_code in range(200, 300)
 
 
 def hook_of(request: PreparedRequest) -> Hook | None:

@@ -40,6 +40,9 @@ class Memory:
 #: once (the protection spaces of RFC 9110 section 11.5, one for each origin).
 taken = Memory(10_000)
 
+#: Tokens that some server took, and that some server refused.
+accepted, rejected = Memory(1_000), Memory(1_000)
+
 #: (origin, level, reason): what has been logged, and is not logged again.
 said = Memory(10_000)
 

@@ -67,6 +67,8 @@ def scitokens_environment(
     monkeypatch.setattr(discovery, "SHARED_DIRECTORY", str(folder))  # instead of /tmp
     for known in (
         memory.taken,
+        memory.accepted,
+        memory.rejected,
         memory.said,
         discovery._remembered,
         discovery._choices,
