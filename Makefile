@@ -57,7 +57,7 @@ bench-cluster: .venv/test
 	$(BIN)/python benchmarks/cluster.py $(ARGS)
 
 # What a request and a start cost, beside others: benchmarks/results/; 15 minutes.
-bench: .venv/test .venv/bench
+bench: .venv/bench
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
 clean:
