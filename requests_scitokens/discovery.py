@@ -334,13 +334,19 @@ def _meanwhile(known: _Read, fresh: bool) -> Look:
 
     Not everybody renames a new token into place. So for a moment after a file has
     changed, the last token that a server took stands in where there is none now, or one
-    that has expired or was refused, and in a `fresh` look, which follows a refusal.
+    that has expired or was refused. So it does in a `fresh` look, which follows a
+    refusal, if a server took it just now.
     """
     look, before = known.look, known.before
     if before is None or time.time() - known.changed > MOMENT:
         return look
     token = look.token
-    doubtful = fresh or token is None or token in rejected or token.expired()
+    doubtful = (
+        token is None
+        or token in rejected
+        or token.expired()
+        or (fresh and token not in accepted and accepted.since(before) < MOMENT)
+    )
     if not doubtful or before in rejected or before.expired():
         return look
     return look._replace(token=before, reason="", ends=False)

@@ -34,8 +34,7 @@ class Hook:
             return response  # switched off since
         if self.sent is not None:
             if served(response):
-                if self.sent not in memory.accepted:
-                    memory.accepted.add(self.sent)
+                memory.accepted.add(self.sent)
             elif response.is_redirect:
                 _let_go(self.auth, self.sent, response)
         return self.auth.handle_response(response, **kwargs)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Hashable
 
 
@@ -15,14 +17,18 @@ class Memory:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._entries: dict[Hashable, None] = {}
+        self._entries: dict[Hashable, float] = {}
 
     def __contains__(self, entry: Hashable) -> bool:
         return entry in self._entries
 
+    def since(self, entry: Hashable) -> float:
+        """Return how many seconds ago this was last added; infinity if it was not."""
+        return time.time() - self._entries.get(entry, -math.inf)
+
     def add(self, entry: Hashable) -> None:
         """Remember this."""
-        self._entries[entry] = None
+        self._entries[entry] = time.time()
         if len(self._entries) > self._size:
             for oldest in list(self._entries)[: self._size // 10]:
                 self.discard(oldest)
