@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from requests import Response
 
-from .challenge import bearer_challenge
 from .hook import home_of, hook_of, served
 from .memory import accepted, rejected, said, taken
 from .origin import origin_of
@@ -119,7 +118,7 @@ def _renew(
     """Answer the refusal of the token itself, with a different one."""
     rejected.add(sent)
     request = response.request
-    challenge = bearer_challenge(response.headers.get("WWW-Authenticate")) or {}
+    challenge = _challenge(response) or {}
     if challenge.get("error") != "insufficient_scope":
         taken.discard((origin_of(request.url), sent.holder))
     plan = make_plan(auth, request.url, home_of(request), fresh=True)
@@ -151,8 +150,13 @@ def _guess(token: BearerToken, challenge: dict[str, str]) -> str:
 
 def _asks(response: Response) -> bool:
     """Tell whether this is a Bearer challenge (RFC 6750 section 3)."""
-    challenge = bearer_challenge(response.headers.get("WWW-Authenticate"))
-    return response.status_code == 401 and challenge is not None
+    return response.status_code == 401 and _challenge(response) is not None
+
+
+def _challenge(response: Response) -> dict[str, str] | None:
+    from .challenge import bearer_challenge  # most programs are never refused anything
+
+    return bearer_challenge(response.headers.get("WWW-Authenticate"))
 
 
 def _say(auth: HTTPSciTokenAuth, response: Response, text: str, about: str = "") -> None:

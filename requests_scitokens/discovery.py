@@ -6,7 +6,6 @@ import errno
 import json
 import logging
 import os
-import shlex
 import stat
 import time
 from collections.abc import Iterator
@@ -419,8 +418,10 @@ def _warn_if_exposed(path: str, status: os.stat_result) -> None:
     """Say once for each file that others can read it; elsewhere than POSIX all say so."""
     exposed = hasattr(os, "geteuid") and status.st_mode & stat.S_IROTH
     if exposed and ("exposed", path) not in said:
+        from shlex import quote
+
         said.add(("exposed", path))
-        advice = f"chmod 600 {shlex.quote(path)}"
+        advice = f"chmod 600 {quote(path)}"
         _log.warning(
             "every user of this machine can read the token in %s; run %s", path, advice
         )

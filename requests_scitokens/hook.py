@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 from weakref import WeakKeyDictionary
@@ -20,13 +19,27 @@ if TYPE_CHECKING:
     from .auth import HTTPSciTokenAuth
 
 
-@dataclass(slots=True)
 class Hook:
-    """The response hook of one request. A redirected request starts with the same."""
+    """The response hook of one request. A redirected request starts with the same.
 
-    auth: HTTPSciTokenAuth
-    home: Origin | None  # where the caller sent the request
-    sent: BearerToken | None = field(default=None, repr=False)  # if attached at once
+    Attributes
+    ----------
+    auth : HTTPSciTokenAuth
+        Whose request it is.
+    home : Origin or None
+        Where the caller sent the request.
+    sent : BearerToken or None
+        The token, if it was attached at once.
+    """
+
+    __slots__ = ("auth", "home", "sent")
+
+    def __init__(
+        self, auth: HTTPSciTokenAuth, home: Origin | None, sent: BearerToken | None
+    ) -> None:
+        self.auth = auth
+        self.home = home
+        self.sent = sent
 
     def __call__(self, response: Response, **kwargs: Any) -> Response:
         """Return the response, or the answer to what came instead."""

@@ -79,13 +79,14 @@ def _one_reading(start: str) -> bool:
         return False
 
 
-_HOST_PORT = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]:@/\\?#%\s]+)(?::([0-9]{1,5}))?")
-_NAME = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
+# Compiled by `re` when they are used: most programs that import this never do.
+_HOST_PORT = r"(\[[0-9a-f:.]+\]|[^\[\]:@/\\?#%\s]+)(?::([0-9]{1,5}))?"
+_NAME = r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*"
 
 
 def split_host_port(text: str) -> tuple[str, int | None] | None:
     """Split and normalise `host`, `host:port` or `[::1]:port`."""
-    match = _HOST_PORT.fullmatch(text.lower())
+    match = re.fullmatch(_HOST_PORT, text.lower())
     if match is None:
         return None
     host, port = match[1], int(match[2]) if match[2] else None
@@ -97,7 +98,7 @@ def split_host_port(text: str) -> tuple[str, int | None] | None:
     if not host.isascii():
         host = _to_ascii(host)
     host = host.removesuffix(".")
-    return (host, port) if _NAME.fullmatch(host) else None
+    return (host, port) if re.fullmatch(_NAME, host) else None
 
 
 def _to_ascii(host: str) -> str:

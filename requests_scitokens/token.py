@@ -7,7 +7,6 @@ import json
 import math
 import re
 import time
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -16,7 +15,7 @@ from typing import Any
 LIMIT = 64 * 1024
 
 # RFC 6750 section 2.1: b64token.
-_B64TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
+_B64TOKEN = r"[A-Za-z0-9\-._~+/]+=*"
 
 # C99's isspace(), which WLCG Bearer Token Discovery names; str.strip() alone
 # would also remove Unicode white space.
@@ -27,7 +26,6 @@ class MalformedTokenError(ValueError):
     """The text cannot be a bearer token. The message never contains it."""
 
 
-@dataclass(frozen=True)
 class BearerToken:
     """A token as it goes into a header, and what it says about itself.
 
@@ -46,17 +44,27 @@ class BearerToken:
         What stays the same when the token is renewed: who issued it, for whom.
     """
 
-    serialized: str = field(repr=False)
-    claims: dict[str, Any] | None = field(default=None, repr=False, compare=False)
-    audience: tuple[str, ...] = field(init=False, repr=False, compare=False)
-    expires: float = field(init=False, repr=False, compare=False)
-    holder: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    # No dataclass: nothing else here would import that module at every program's start.
+    __slots__ = ("audience", "claims", "expires", "holder", "serialized")
 
-    def __post_init__(self) -> None:
+    def __init__(self, serialized: str, claims: dict[str, Any] | None = None) -> None:
+        self.serialized = serialized
+        self.claims = claims
         # Every request looks at these, and a token is parsed once.
-        object.__setattr__(self, "audience", _audience(self.claims or {}))
-        object.__setattr__(self, "expires", _expires(self.claims or {}))
-        object.__setattr__(self, "holder", _holder(self))
+        self.audience = _audience(claims or {})
+        self.expires = _expires(claims or {})
+        self.holder = _holder(self)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, BearerToken):
+            return NotImplemented
+        return self.serialized == other.serialized
+
+    def __hash__(self) -> int:
+        return hash(self.serialized)
+
+    def __repr__(self) -> str:
+        return "BearerToken()"
 
     @staticmethod
     def parse(text: str | bytes) -> BearerToken:
@@ -165,7 +173,7 @@ def _problem(text: str) -> str | None:
         return "it is empty"
     if len(text) > LIMIT:
         return f"it is longer than {LIMIT} bytes"
-    if _B64TOKEN.fullmatch(text):
+    if re.fullmatch(_B64TOKEN, text):
         return None
     if any(character in WHITE_SPACE for character in text):
         return "it has white space inside"
