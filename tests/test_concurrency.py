@@ -62,6 +62,21 @@ def test_a_token_function_may_wait_for_another_request(serve, issuer):
         assert all(response.ok for response in found)
 
 
+@pytest.mark.parametrize("options", [{}, {"force": True}])
+def test_requests_wait_for_the_network_side_by_side(serve, options):
+    """Each is answered only when the other's token has arrived, too."""
+    server, both = serve(answer="storm"), threading.Barrier(2, timeout=30)
+
+    def accept_together(_: str) -> bool:
+        both.wait()
+        return False
+
+    server.rejects = accept_together
+    with ThreadPoolExecutor(2) as pool, Session(**options) as session:
+        found = pool.map(session.get, [f"{server.url}/hello.txt"] * 2)
+        assert all(response.ok for response in found)
+
+
 def fetch(session, url):
     """Fetch in another process; return the status, and how often it was asked."""
     response = session.get(url, timeout=30)

@@ -86,12 +86,21 @@ def test_a_timeout_stops_the_retry(serve):
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_proxy_is_used_for_the_retry_too(serve, issuer, scheme):
+@pytest.mark.parametrize("to_proxy", ["http", "https"])
+# Requests does not check the certificate of a proxy on the way to plain http.
+@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
+def test_a_proxy_is_used_for_the_retry_too(serve, issuer, tmp_path, scheme, to_proxy):
     server = serve(tls=scheme == "https")
     arguments = ["--hostname", "127.0.0.1", "--port", "0", "--log-level", "ERROR"]
     arguments += ["--num-workers", "1", "--num-acceptors", "1"]
+    if to_proxy == "https":
+        own = issuer.ca.issue_cert("localhost")
+        own.private_key_pem.write_to_path(tmp_path / "key.pem")
+        own.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+        arguments += ["--key-file", str(tmp_path / "key.pem")]
+        arguments += ["--cert-file", str(tmp_path / "cert.pem")]
     with proxy.Proxy(arguments) as between:
-        proxies = {scheme: f"http://127.0.0.1:{between.flags.port}"}
+        proxies = {scheme: f"{to_proxy}://localhost:{between.flags.port}"}
         response = requests_scitokens.get(f"{server.url}/hello.txt", proxies=proxies)
         assert response.content == b"hello\n"
     assert [one.status for one in server.received] == [401, 200]

@@ -198,6 +198,32 @@ def test_a_server_that_refuses_before_it_has_read_the_body_gets_all_or_nothing(
     assert server.files == {"/new": b"x" * size}
 
 
+@pytest.mark.parametrize("status", [307, 308])
+@pytest.mark.parametrize("closes", [True, False])
+@pytest.mark.parametrize("kind", [*TWICE, *ONCE])
+@pytest.mark.parametrize("names_it", [True, False])
+def test_whatever_happens_a_server_has_all_of_it_or_the_caller_knows(
+    serve, issuer, token_file, kind, closes, status, names_it
+):
+    """Every body, redirected to a server that may hang up before it has read anything."""
+    server = serve({}, answer=Answer(challenges=("Bearer",), closes=closes))
+    director = serve({}, protected=False)
+    director.redirects["/new"] = Redirect(f"{server.url}/new", status)
+    audience = server.url if names_it else None
+    token_file.write_text(issuer.mint("write:/", audience=audience))
+    for url in (f"{director.url}/new", f"{server.url}/new"):
+        kwargs, expected = (TWICE | ONCE)[kind]()
+        try:
+            done = requests_scitokens.put(url, **kwargs).ok
+        except (requests.ConnectionError, requests.exceptions.UnrewindableBodyError):
+            done = False  # the refusal was lost with the connection, or that
+        if done:
+            assert arrived(server, expected)
+        else:
+            assert "/new" not in server.files
+        server.files.clear()
+
+
 def test_a_body_is_never_mixed_with_another(serve, issuer, token_file):
     """Many threads that are challenged at the same time."""
     token_file.write_text(issuer.mint("write:/"))
