@@ -311,7 +311,7 @@ def _look_at_nothing(look: Look, path: str, own: bool, fresh: bool) -> Look:
     if known.signature:
         now, directory = time.time(), os.path.dirname(path) or os.curdir
         try:
-            lately = now - os.stat(directory).st_ctime < MOMENT
+            lately = abs(now - os.stat(directory).st_ctime) < MOMENT
         except OSError:
             lately = False
         changed = now if lately else 0.0
@@ -337,7 +337,7 @@ def _meanwhile(known: _Read, fresh: bool) -> Look:
     refusal, if a server took it just now.
     """
     look, before = known.look, known.before
-    if before is None or time.time() - known.changed > MOMENT:
+    if before is None or abs(time.time() - known.changed) > MOMENT:
         return look
     token = look.token
     doubtful = (

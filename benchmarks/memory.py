@@ -1,0 +1,65 @@
+"""A million requests to ten thousand origins, and the memory of the process meanwhile.
+
+The answers come from an adapter instead of a server, and the requests are copies of one:
+what could grow is in the handler, and the rest would take a quarter of an hour.
+"""
+
+import gc
+import json
+import os
+import sys
+
+import requests
+from requests.adapters import BaseAdapter
+from requests.hooks import dispatch_hook
+
+from requests_scitokens import HTTPSciTokenAuth
+
+ORIGINS = 10_000
+REQUESTS = 1_000_000
+
+
+class Challenger(BaseAdapter):
+    """Wants a token, as a server does."""
+
+    trips = 0
+
+    def send(self, request, **_):
+        """Answer with 200, or with a challenge."""
+        self.trips += 1
+        response = requests.Response()
+        response.status_code = 200 if "Authorization" in request.headers else 401
+        response.headers["WWW-Authenticate"] = "Bearer"
+        response.url, response.request, response.connection = request.url, request, self
+        response._content = b"hello\n"
+        return response
+
+    def close(self):
+        """Nothing is open."""
+
+
+def resident():
+    """Return the resident memory of this process, in MiB."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def main(sends):
+    """Print at several moments MiB and Python's blocks; and how often a send was made."""
+    auth, adapter = HTTPSciTokenAuth(), Challenger()
+    template = requests.Request("GET", "https://a.example.org/").prepare()
+    marks = {ORIGINS, *range(sends // 10, sends + 1, sends // 10)}
+    memory = {}
+    for number in range(1, sends + 1):
+        request = template.copy()
+        request.url = f"https://host{number % ORIGINS}.example.org/hello.txt"
+        response = adapter.send(auth(request))
+        assert dispatch_hook("response", request.hooks, response).status_code == 200
+        if number in marks:
+            gc.collect()
+            memory[number] = [resident(), sys.getallocatedblocks()]
+    print(json.dumps({"memory": memory, "trips": adapter.trips}))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else REQUESTS)
