@@ -8,7 +8,7 @@ import sys
 import atheris
 
 with atheris.instrument_imports(include=["requests_scitokens"]):
-    from requests_scitokens.discovery import _judge_content
+    from requests_scitokens.files import _judge_content
     from requests_scitokens.origin import Origin
     from requests_scitokens.policy import standing
     from requests_scitokens.token import BearerToken, MalformedTokenError

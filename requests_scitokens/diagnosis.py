@@ -16,7 +16,7 @@ import requests
 from . import __version__, discovery, trial
 from .advice import advise
 from .auth import HTTPSciTokenAuth
-from .discovery import Look
+from .look import Look
 from .origin import origin_of
 from .plan import make_plan
 from .policy import Action

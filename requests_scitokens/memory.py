@@ -5,6 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Hashable
+from typing import TypeVar
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 
 class Memory:
@@ -40,6 +44,13 @@ class Memory:
     def clear(self) -> None:
         """Forget everything."""
         self._entries.clear()
+
+
+def remember(entries: dict[_Key, _Value], key: _Key, value: _Value) -> None:
+    """Keep a value in a dictionary that is not to grow for ever."""
+    if len(entries) >= 4096:  # programs that make up paths or hosts; rare
+        entries.clear()
+    entries[key] = value
 
 
 #: (origin, holder): which origin has taken whose unbound token, and so gets it at

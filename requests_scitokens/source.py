@@ -9,6 +9,8 @@ from requests import PreparedRequest
 
 from . import discovery
 from .discovery import TokenNotFoundError
+from .files import expiring
+from .look import Look
 from .origin import Origin
 from .token import BearerToken, MalformedTokenError
 from .utils import serialize_token
@@ -40,7 +42,7 @@ class Found(NamedTuple):
     token: BearerToken | None
     trouble: str = ""
     name: str = "the token"
-    passed: Sequence[discovery.Look] = ()
+    passed: Sequence[Look] = ()
 
     def error(self, request: PreparedRequest | None = None) -> TokenNotFoundError:
         """Return the exception for those who want a token above all."""
@@ -115,7 +117,7 @@ def given_token(given: SciToken | str | bytes) -> BearerToken:
     last time, before it expires.
     """
     token = BearerToken.parse(serialize_token(given))
-    if discovery.expiring(token) and getattr(given, "_key", None) is not None:
+    if expiring(token) and getattr(given, "_key", None) is not None:
         claims = token.claims or {}
         lifetime = max(int(token.expires - claims.get("iat", token.expires)), 0) or 600
         # The issuer may have been an argument the last time, and no claim of its own.
@@ -145,7 +147,7 @@ def discovered(
     return Found(token, trouble, name, looks)
 
 
-def _listed(looks: Iterable[discovery.Look]) -> str:
+def _listed(looks: Iterable[Look]) -> str:
     return "; ".join(map(str, looks))
 
 

@@ -17,8 +17,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from requests_scitokens import discovery, memory
-from requests_scitokens.discovery import Look, find, look_everywhere
+from requests_scitokens import discovery, files, memory
+from requests_scitokens.discovery import find, look_everywhere
+from requests_scitokens.look import Look
 from requests_scitokens.origin import Origin
 from requests_scitokens.token import LIMIT, BearerToken
 
@@ -683,13 +684,15 @@ def test_one_file_in_two_places_is_read_once_and_named_twice(
     assert opened(calls) == 1
 
 
-@pytest.mark.parametrize("cache", ["_remembered", "_choices"])
-def test_what_is_remembered_has_a_limit(creds, monkeypatch, cache):
-    entries = getattr(discovery, cache)
-    monkeypatch.setattr(discovery, cache, {**entries, **dict.fromkeys(range(5000))})
+@pytest.mark.parametrize(
+    ("module", "cache"), [(files, "_remembered"), (discovery, "_choices")]
+)
+def test_what_is_remembered_has_a_limit(creds, monkeypatch, module, cache):
+    entries = getattr(module, cache)
+    monkeypatch.setattr(module, cache, {**entries, **dict.fromkeys(range(5000))})
     creds(a=jwt())
     assert found(STORAGE) == jwt()
-    assert len(getattr(discovery, cache)) == 1
+    assert len(getattr(module, cache)) == 1
 
 
 # --- HTCondor's directory
@@ -869,7 +872,7 @@ def test_a_file_that_others_can_read_is_used_and_said_once(token_file, caplog, m
         assert found(fresh=fresh) == jwt()
     (record,) = caplog.records
     assert (record.name, record.levelno) == (
-        "requests_scitokens.discovery",
+        "requests_scitokens.files",
         logging.WARNING,
     )
     assert str(token_file) in record.getMessage()

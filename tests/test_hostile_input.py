@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from requests_scitokens.challenge import bearer_challenge
-from requests_scitokens.discovery import _judge_content
+from requests_scitokens.files import _judge_content
 from requests_scitokens.origin import Origin
 from requests_scitokens.policy import _named_by, standing
 from requests_scitokens.token import BearerToken, MalformedTokenError, _parse

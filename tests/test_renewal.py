@@ -19,7 +19,7 @@ from threading import Event, Thread
 import pytest
 from requests.adapters import HTTPAdapter
 
-from requests_scitokens import Session, discovery, memory
+from requests_scitokens import Session, files, memory
 from requests_scitokens.discovery import find
 from requests_scitokens.testing import Redirect
 from requests_scitokens.token import BearerToken
@@ -232,8 +232,8 @@ def test_no_request_fails_that_could_have_been_avoided(url, token_file):
 @pytest.fixture
 def good(token_file: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Have a token in the file that a server has taken; and moments that last."""
-    monkeypatch.setattr(discovery, "MOMENT", 3600)
-    monkeypatch.setattr(discovery, "TICK", 3600)
+    monkeypatch.setattr(files, "MOMENT", 3600)
+    monkeypatch.setattr(files, "TICK", 3600)
     token = mint(0, lifetime=4e9)
     token_file.write_text(token)
     memory.accepted.add(found())
@@ -265,7 +265,7 @@ def test_what_is_there_only_for_a_moment_is_not_noticed(
 ):
     change(token_file)
     assert [serialized(), serialized(), serialized(fresh=True)] == [good] * 3
-    later = time.time() + discovery.MOMENT + 0.1
+    later = time.time() + files.MOMENT + 0.1
     monkeypatch.setattr(time, "time", lambda: later)
     assert serialized() != good
 
@@ -314,7 +314,7 @@ def test_a_file_that_was_removed_some_time_ago_is_gone(
     if directory == "gone":
         token_file.parent.rmdir()
     else:
-        later = time.time() + discovery.MOMENT + 0.1
+        later = time.time() + files.MOMENT + 0.1
         monkeypatch.setattr(time, "time", lambda: later)
     assert serialized() is None
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from requests_scitokens import discovery, memory
+from requests_scitokens import discovery, files, memory
 
 from . import Issuer, ProtectedServer
 
@@ -70,7 +70,7 @@ def scitokens_environment(
         memory.accepted,
         memory.rejected,
         memory.said,
-        discovery._remembered,
+        files._remembered,
         discovery._choices,
     ):
         known.clear()
