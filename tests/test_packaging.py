@@ -135,3 +135,9 @@ def test_the_wheel_has_nothing_beside_the_package_and_the_start_up_files(wheel):
 def test_the_sdist_has_what_building_and_testing_it_needs(tree):
     names = {path.name for path in tree.iterdir()}
     assert names >= START_UP | {"pyproject.toml", "LICENSE", "README.md", "tests"}
+
+
+def test_contributing_names_every_module():
+    text = (CHECKOUT / "CONTRIBUTING.md").read_text()
+    modules = {path.name for path in (CHECKOUT / "requests_scitokens").glob("*.py")}
+    assert not {name for name in modules - {"__init__.py"} if name not in text}
