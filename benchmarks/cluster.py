@@ -7,6 +7,7 @@ does hits both.
 
 import argparse
 import os
+import signal
 import statistics
 import sys
 import tempfile
@@ -48,6 +49,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=61)
     parser.add_argument("--files", type=int, default=40, help="in each round and way")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # not without stopping servers
     with (
         tempfile.TemporaryDirectory() as folder,
         Issuer() as issuer,
