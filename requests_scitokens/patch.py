@@ -57,7 +57,10 @@ def enabled() -> bool:
     return memory.autopatched
 
 
-# --- what is wrapped around three methods of sessions
+# --- what is wrapped around four methods of sessions
+
+#: An attribute of a copied or pickled session.
+_HAD_DEFAULT = "_requests_scitokens_default"
 
 
 def _init(
@@ -70,17 +73,30 @@ def _init(
     _give_default(instance)
 
 
+def _getstate(
+    wrapped: Callable[..., dict[str, Any]],
+    _instance: requests.Session,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> dict[str, Any]:
+    """Leave the default out: who unpickles the session need not have this package."""
+    state = wrapped(*args, **kwargs)
+    auth = state.get("auth")
+    if isinstance(auth, HTTPSciTokenAuth) and auth.is_default:
+        return {**state, "auth": None, _HAD_DEFAULT: True}
+    return state
+
+
 def _setstate(
     wrapped: Callable[..., None],
     instance: requests.Session,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> None:
-    """Let a copied or unpickled session's handler ask that session's `trust_env`."""
+    """Give a copied or unpickled session a default of its own, if it had one."""
     wrapped(*args, **kwargs)
-    auth = vars(instance).get("auth")
-    if isinstance(auth, HTTPSciTokenAuth) and auth.is_default:
-        instance.auth = HTTPSciTokenAuth.default_for(instance)
+    if vars(instance).pop(_HAD_DEFAULT, False):
+        _give_default(instance)
 
 
 def _rebuild_auth(
@@ -105,8 +121,9 @@ def _give_default(session: requests.Session) -> None:
         session.auth = HTTPSciTokenAuth.default_for(session)
 
 
-_WRAPPED: tuple[tuple[type, str, Callable[..., None]], ...] = (
+_WRAPPED: tuple[tuple[type, str, Callable[..., Any]], ...] = (
     (requests.Session, "__init__", _init),
+    (requests.Session, "__getstate__", _getstate),
     (requests.Session, "__setstate__", _setstate),
     (SessionRedirectMixin, "rebuild_auth", _rebuild_auth),
 )

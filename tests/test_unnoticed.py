@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
+import os
+import pickle
 import pydoc
+import subprocess
+import sys
 from http.server import BaseHTTPRequestHandler
 from importlib import import_module
 from socketserver import ThreadingTCPServer
@@ -22,6 +27,44 @@ BASIC = _basic_auth_str("user", "secret")
 
 class Subclass(requests.Session):
     """Made before the patch, as libraries' are."""
+
+
+class InInit(requests.Session):
+    def __init__(self):
+        super().__init__()
+        self.auth = ("user", "secret")
+
+
+class InInitIfNone(requests.Session):
+    """As libraries do that were given a session."""
+
+    def __init__(self):
+        super().__init__()
+        if self.auth is None:
+            self.auth = ("user", "secret")
+
+
+class OnClass(requests.Session):
+    auth = ("user", "secret")
+
+    def __init__(self):
+        super().__init__()
+        del self.auth
+
+
+class Property(requests.Session):
+    auth = property(lambda self: ("user", "secret"), lambda self, value: None)
+
+
+class NoInit(requests.Session):
+    """Has what a session needs, without asking `requests.Session`."""
+
+    auth = None
+
+    def __init__(self):
+        with requests.Session() as other:
+            for name in set(self.__attrs__) - {"auth"}:
+                setattr(self, name, getattr(other, name))
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -178,6 +221,96 @@ def test_sessions_subclassed_before_the_patch_work(server):
         assert session.get(server.url).text == "none"
 
 
+@pytest.mark.parametrize("session_class", [InInit, OnClass, Property])
+def test_subclasses_that_set_credentials_keep_them(server, session_class):
+    with session_class() as session:
+        assert session.get(server.url).text == BASIC
+
+
+def test_subclasses_that_call_no_init_work(server):
+    with NoInit() as session:
+        assert session.auth is None
+        assert session.get(server.url).text == "none"
+        session.auth = ("user", "secret")
+        assert session.get(server.url).text == BASIC
+
+
+def test_sessions_made_before_the_patch_stay_as_they_are(server, netrc):
+    patch.disable()
+    with requests.Session() as session, InInit() as other:
+        patch.enable()
+        assert session.auth is None
+        assert session.get(server.url).text == BASIC
+        session.trust_env = False
+        assert session.get(server.url).text == "none"
+        assert other.get(server.url).text == BASIC
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [copy.copy, copy.deepcopy, lambda session: pickle.loads(pickle.dumps(session))],
+)
+def test_copies_work(server, netrc, copied):
+    with requests.Session() as session, copied(session) as other:
+        assert other.auth.is_default
+        other.headers["X-Mine"] = "1"
+        assert other.get(server.url).text == BASIC
+        other.trust_env = False
+        assert other.get(server.url).text == "none"
+        assert session.get(server.url).text == BASIC
+        session.auth = ("other", "secret")
+        with copied(session) as third:
+            assert third.auth == ("other", "secret")
+        session.auth = None
+        with copied(session) as fourth:
+            assert fourth.auth is None
+
+
+def test_a_session_unpickles_where_this_package_is_not_installed(server, tmp_path):
+    with requests.Session() as session:
+        session.headers["X-Mine"] = "1"
+        (tmp_path / "pickled").write_bytes(pickle.dumps(session))
+    program = """
+import pickle, sys
+sys.modules["requests_scitokens"] = None  # importing it is an error
+session = pickle.load(open(sys.argv[1], "rb"))
+print(session.auth, session.headers["X-Mine"], session.get(sys.argv[2]).text)
+"""
+    command = [sys.executable, "-c", program, tmp_path / "pickled", server.url]
+    hidden = {"COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": ""}
+    shown = subprocess.check_output(command, env={**os.environ, **hidden}, text=True)
+    assert shown == "None 1 none\n"
+
+
+def test_a_library_that_looks_for_none_finds_the_default(server, netrc):
+    """It thinks that the caller has chosen; the caller's `.netrc` is used, as then."""
+    with InInitIfNone() as session:
+        assert session.auth.is_default
+        assert session.get(server.url).text == BASIC
+        session.trust_env = False
+        assert session.get(server.url).text == "none"
+
+
+def test_a_library_that_looks_for_none_is_served_without_the_default(server):
+    def library(session):
+        if session.auth is None:
+            session.auth = ("user", "secret")
+        return session.get(server.url).text
+
+    with requests.Session() as session:
+        session.auth = None  # what the caller can do
+        assert library(session) == BASIC
+    with requests.Session() as session:
+        # And what the library can do.
+        if getattr(session.auth, "is_default", session.auth is None):
+            session.auth = ("user", "secret")
+        assert session.get(server.url).text == BASIC
+        assert session.get(server.url, auth=("user", "secret")).text == BASIC
+    patch.disable()
+    with requests.Session() as session:
+        assert library(session) == BASIC
+
+
 def test_prepared_requests_are_sent_as_they_are(server):
     with requests.Session() as session:
         request = requests.Request("GET", server.url, headers={"Authorization": "mine"})
@@ -192,15 +325,36 @@ def test_other_ways_to_make_a_session_work(server):
     assert requests.sessions.session().get(server.url).text == "none"
     make = functools.partial(requests.Session)
     assert make().get(server.url).text == "none"
+    with requests.Session.__new__(requests.Session) as session:
+        functools.partial(requests.Session.__init__, session)()
+        assert session.auth.is_default
+        assert session.get(server.url).text == "none"
+
+
+def test_the_class_is_the_same_class():
+    kind = requests.Session
+    patch.disable()
+    assert kind is requests.Session is requests.sessions.Session
+    patch.enable()
+    assert kind is requests.Session is requests.sessions.Session
+    assert isinstance(kind(), requests.Session)
+    assert isinstance(Subclass(), requests.Session)
+    assert not isinstance(object(), requests.Session)
+    assert issubclass(Subclass, requests.Session)
+    assert Subclass.__mro__[1:3] == (kind, requests.sessions.SessionRedirectMixin)
 
 
 def test_the_class_is_documented_as_before():
     def documented():
         text = pydoc.render_doc(requests.Session, renderer=pydoc.plaintext)
         # What every class inherits from object; pydoc looks no further than a wrapper.
-        inherited = "Initialize self.  See help(type(self)) for accurate signature."
-        lines = [line for line in text.splitlines() if inherited not in line]
-        return lines, inspect.signature(requests.Session)
+        inherited = (object.__init__.__doc__, "Helper for pickle.")
+        lines = [
+            one for one in text.splitlines() if not one.strip(" |").endswith(inherited)
+        ]
+        init = requests.Session.__init__
+        signatures = [inspect.signature(one) for one in (requests.Session, init)]
+        return lines, signatures, init.__name__, init.__qualname__, init.__module__
 
     patched = documented()
     patch.disable()
