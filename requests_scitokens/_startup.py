@@ -91,4 +91,7 @@ def _complain(problem: object) -> None:
     # A virtual environment processes its start-up files twice; pythonw has no stderr.
     if line not in _complaints and sys.stderr is not None:
         _complaints.add(line)
-        sys.stderr.write(f"requests-scitokens: not patching requests: {line}\n")
+        try:  # noqa: SIM105, contextlib would be one more import
+            sys.stderr.write(f"requests-scitokens: not patching requests: {line}\n")
+        except (OSError, ValueError):
+            pass  # full, or closed: an exception here would end the program

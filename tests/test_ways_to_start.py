@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import site
 import subprocess
 import sys
@@ -188,16 +189,104 @@ def test_a_read_only_site(user_site):
     user_site.chmod(0o700)
 
 
-def test_an_unreadable_package_is_one_line_or_python_says_it(user_site):
-    """What cannot be imported; the program keeps its exit status."""
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [("aaa.pth", "import nothing_of_this_name"), ("zzz.pth", "import sys; sys.nothing")],
+)
+def test_another_start_up_file_that_is_broken(user_site, name, line):
+    (user_site / name).write_text(line)
+    done = run(BASE, "-c", SHOW)
+    assert done.stdout == PATCHED
+    assert name in done.stderr
+    assert "scitokens" not in done.stderr
+
+
+# --- what cannot work: one line on stderr, and the program as it is without us
+
+FAILS = f"{SHOW}; raise SystemExit(3)"
+
+
+@pytest.fixture
+def copied(user_site):
+    """Install a copy of the package, to be broken."""
+    package = user_site / "requests_scitokens"
+    shutil.copytree(CHECKOUT / "requests_scitokens", package)
     (user_site / "needs.pth").write_text("\n".join(site.getsitepackages()))
-    (user_site / "requests_scitokens").mkdir()
-    (user_site / "requests_scitokens/__init__.py").write_text(
-        "raise RuntimeError('broken')"
-    )
-    done = run(BASE, "-c", "print(1); raise SystemExit(3)")
-    assert (done.stdout, done.returncode) == ("1\n", 3)
-    assert "broken" in done.stderr
+    return package
+
+
+def complaint(done):
+    """Return the one line on stderr, of a program that ran unpatched."""
+    assert (done.stdout, done.returncode) == (PLAIN, 3)
+    (line,) = done.stderr.splitlines()
+    return line.removeprefix("requests-scitokens: not patching requests: ")
+
+
+def test_a_copy_that_is_whole_works(copied):
+    assert run(BASE, "-c", SHOW).stdout == PATCHED
+
+
+@pytest.mark.parametrize("missing", ["auth.py", "patch.py", "policy.py"])
+def test_a_half_installed_package_is_one_line(copied, missing):
+    (copied / missing).unlink()
+    assert complaint(run(BASE, "-c", FAILS)).startswith(("ImportError", "ModuleNotFound"))
+
+
+@pytest.mark.parametrize("text", ["def", "raise RuntimeError('x\\ny')", "1 / 0", "\0"])
+@pytest.mark.parametrize("module", ["auth.py", "patch.py"])
+def test_a_broken_module_is_one_line(copied, module, text):
+    (copied / module).write_text(text)
+    assert "Error: " in complaint(run(BASE, "-c", FAILS))
+
+
+@pytest.mark.parametrize("text", ["raise ImportError('no wrapt here')", "x = 1"])
+def test_a_broken_wrapt_is_one_line(copied, text):
+    """As is one that is missing."""
+    (copied.parent / "wrapt.py").write_text(text)
+    assert "wrapt" in complaint(run(BASE, "-c", FAILS))
+
+
+def test_an_uninstalled_package_whose_start_up_file_is_left_behind_is_one_line(copied):
+    shutil.rmtree(copied)
+    line = complaint(run(BASE, "-c", FAILS))
+    assert line == "the package is gone, but not its start-up file"
+    assert run(BASE, "-c", FAILS, setting="").stderr == ""
+
+
+def test_what_is_left_of_a_package_is_one_line(copied):
+    for path in copied.glob("*.py"):
+        path.unlink()
+    (copied / "__pycache__").mkdir(exist_ok=True)
+    complaint(run(BASE, "-c", FAILS))
+
+
+@pytest.mark.parametrize("module", ["__init__.py", "_startup.py"])
+def test_if_not_even_its_first_module_can_be_loaded_python_says_so(copied, module):
+    """A start-up file is one line, and catches nothing; Python reports what it raises."""
+    (copied / module).write_text("raise RuntimeError('broken')")
+    done = run(BASE, "-c", FAILS)
+    assert (done.stdout, done.returncode) == (PLAIN, 3)
+    assert "requests_scitokens.pth" in done.stderr
+    assert "RuntimeError: broken" in done.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+@pytest.mark.parametrize("when", ["at start", "when requests is imported"])
+def test_where_stderr_is_full_the_program_runs(copied, when):
+    (copied / "auth.py").unlink()
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [BASE, "-c", FAILS],
+            env={
+                **os.environ,
+                "REQUESTS_SCITOKENS_AUTOPATCH": "maybe" if when == "at start" else "1",
+            },
+            stdout=subprocess.PIPE,
+            stderr=full,
+            text=True,
+            check=False,
+        )
+    assert (done.stdout, done.returncode) == (PLAIN, 3)
 
 
 def test_where_python_reads_no_start_up_files_importing_the_module_patches(tmp_path):
@@ -212,13 +301,20 @@ def test_where_python_reads_no_start_up_files_importing_the_module_patches(tmp_p
     assert run(*base, program, env={"PYTHONPATH": path}).stdout == PATCHED
 
 
-def test_the_entry_point_of_the_other_start_up_file():
-    """As CPython 3.15 does: resolved and called after all `.pth` files (PEP 829)."""
-    program = f"""
-import os, pkgutil
-os.environ["REQUESTS_SCITOKENS_AUTOPATCH"] = "1"
-for line in open({str(CHECKOUT / "requests_scitokens.start")!r}):
-    pkgutil.resolve_name(line.strip())()
-{SHOW}
-"""
-    assert python("-c", program, setting="").stdout == PATCHED
+@pytest.mark.parametrize("others", ["", "import requests"])
+def test_the_entry_point_of_the_other_start_up_file(user_site, others):
+    """As CPython 3.15 does: resolved and called after all `.pth` files (PEP 829).
+
+    The `import` lines of the `.pth` file of the same name are ignored there.
+    """
+    (user_site / "requests_scitokens.pth").unlink()
+    (user_site / "zzz.pth").write_text(f"{others}\n")
+    (user_site / "usercustomize.py").write_text(f"""
+import pkgutil
+for _ in range(2):  # overlaid environments
+    for line in open({str(CHECKOUT / "requests_scitokens.start")!r}):
+        pkgutil.resolve_name(line.strip())()
+""")
+    for setting, shown in ("1", PATCHED), ("", PLAIN):
+        done = run(BASE, "-c", SHOW, setting=setting)
+        assert (done.stdout, done.stderr) == (shown, "")
