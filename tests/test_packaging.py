@@ -115,6 +115,17 @@ def test_pip_installs_both_start_up_files_and_removes_them(
     assert environment.show("1") == "NoneType"
 
 
+def test_in_a_folder_of_its_own_importing_the_module_patches(environment, wheel, tmp_path):
+    """Python reads no start-up files where PYTHONPATH leads."""
+    folder = tmp_path / "target"
+    run(sys.executable, "-m", "pip", *INSTALL, "--target", folder, wheel)
+    assert {path.name for path in folder.iterdir()} > START_UP
+    variables = {"PYTHONPATH": str(folder), "REQUESTS_SCITOKENS_AUTOPATCH": "1"}
+    assert run(environment.python, "-c", SHOW, **variables) == "NoneType"
+    program = f"import requests_scitokens.patch; {SHOW}"
+    assert run(environment.python, "-c", program, **variables) == "HTTPSciTokenAuth"
+
+
 def test_the_wheel_says_under_which_licence_it_is(wheel):
     with zipfile.ZipFile(wheel) as archive:
         (name,) = (one for one in archive.namelist() if one.endswith("/METADATA"))
