@@ -7,6 +7,7 @@ from urllib.parse import urljoin
 from weakref import WeakKeyDictionary
 
 from requests import PreparedRequest, Response
+from requests.sessions import SessionRedirectMixin
 
 from . import memory
 from .origin import Origin, origin_of
@@ -106,7 +107,8 @@ def _let_go(auth: HTTPSciTokenAuth, sent: BearerToken, response: Response) -> No
     request = getattr(response, "request", None)
     if request is None or request.headers.get("Authorization") != sent.header:
         return
-    target = urljoin(response.url, response.headers["Location"])
+    # Requests will read where to in the same way.
+    target = urljoin(response.url, SessionRedirectMixin().get_redirect_target(response))
     origin = origin_of(target)
     if origin != origin_of(request.url) or barred(
         target, origin, hosts=hosts_now(auth), asked=auth.asked

@@ -24,6 +24,8 @@ PORT = "https://storage.example.org:1094"
 PLAIN = "http://storage.example.org"
 FOREIGN = "https://foreign.example.org"
 OTHER = "https://other.example.org"
+LOCAL = "http://localhost"
+LOCAL_TLS = "https://localhost"
 
 
 # --- the dimensions
@@ -81,6 +83,8 @@ ROUTES = {
     "from a foreign origin to the named one": (FOREIGN, HOME),
     "from a foreign origin to the named one and on": (FOREIGN, HOME, OTHER),
     "chain of three": (HOME, FOREIGN, HOME, OTHER),
+    # Requests itself would take a header along here.
+    "on loopback from http to https": (LOCAL, LOCAL_TLS),
 }
 
 ANSWERS = {
@@ -205,7 +209,7 @@ def expected(way, route, token, answer, refusers, in_url, hosts):
 
 @pytest.fixture(scope="module")
 def origins(issuer):
-    with World(issuer.ca, HOME, PORT, PLAIN, FOREIGN, OTHER) as world:
+    with World(issuer.ca, *{one for route in ROUTES.values() for one in route}) as world:
         yield world
 
 
