@@ -18,7 +18,8 @@ soak: .venv/test
 
 # A missing server is a failure here, where `make test` skips.
 real-servers: .venv/test
-	REQUIRE_REAL_SERVERS=1 $(BIN)/python -m pytest $(PYTEST_ARGS) tests/test_xrootd.py tests/test_clients.py
+	REQUIRE_REAL_SERVERS=1 $(BIN)/python -m pytest $(PYTEST_ARGS) \
+	  tests/test_xrootd.py tests/test_clients.py tests/test_cluster.py
 
 lint: .venv/lint
 	$(BIN)/ruff format --check
