@@ -105,32 +105,10 @@ def test_an_unpickled_session_keeps_credentials_of_its_own():
 
 
 @pytest.mark.usefixtures("patched")
-def test_subclasses_keep_what_they_set():
-    class InInit(requests.Session):
-        def __init__(self):
-            super().__init__()
-            self.auth = ("user", "secret")
-
-    class OnClass(requests.Session):
-        auth = ("user", "secret")
-
-        def __init__(self):
-            super().__init__()
-            del self.auth
-
-    class WithProperty(requests.Session):
-        auth = property(lambda self: ("user", "secret"), lambda self, value: None)
-
-    class NoInit(requests.Session):
-        auth = None
-
-        def __init__(self):
-            pass
-
-    assert InInit().auth == OnClass().auth == WithProperty().auth == ("user", "secret")
-    assert NoInit().auth is None
-    assert type(requests_scitokens.Session().auth) is HTTPSciTokenAuth
-    assert not requests_scitokens.Session().auth.is_default
+def test_a_session_of_this_package_keeps_its_own_handler():
+    with requests_scitokens.Session() as session:
+        assert type(session.auth) is HTTPSciTokenAuth
+        assert not session.auth.is_default
 
 
 @pytest.mark.usefixtures("patched")
