@@ -163,4 +163,5 @@ def test_a_refusal_that_breaks_off_is_answered_all_the_same(serve):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(handler, "reply", reply)
-        assert requests_scitokens.get(f"{server.url}/hello.txt", stream=True).ok
+        with requests_scitokens.get(f"{server.url}/hello.txt", stream=True) as response:
+            assert response.ok
