@@ -191,10 +191,11 @@ def run(suite: Suite, mode: str, source: Path, prefix: tuple[str, ...]) -> dict[
     report, log = source.parent / f"{mode}.xml", source.parent / f"{mode}.log"
     report.unlink(missing_ok=True)
     python = (*prefix, str(source.parent / "venv/bin/python"))
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, tempfile.TemporaryDirectory() as place:
         environment = {**environment_of(mode, scratch), **suite.environment}
-        # Some write where they are, and the other runs are at work, too.
-        source = Path(shutil.copytree(source, Path(scratch, source.name)))
+        # Some write where they are, and the other runs are at work, too. Nor is this
+        # package's configuration of pytest to be found above.
+        source = Path(shutil.copytree(source, Path(place, source.name)))
         check(mode, (*python, "-c", TELL), source, environment)
         with log.open("w") as output:
             done = subprocess.run(
@@ -214,7 +215,7 @@ def run(suite: Suite, mode: str, source: Path, prefix: tuple[str, ...]) -> dict[
             )
     if done.returncode not in (0, 1):  # all passed, some failed
         raise SystemExit(f"pytest ended with status {done.returncode}: {log}")
-    return outcomes(report)
+    return outcomes(report, place)
 
 
 #: Prints the type of a default session's `auth`, and the audience of the token found.
@@ -266,7 +267,7 @@ def make_token(audience: str) -> str:
     return ".".join(urlsafe_b64encode(part.encode()).decode().strip("=") for part in parts)
 
 
-def outcomes(report: Path) -> dict[str, str]:
+def outcomes(report: Path, place: str) -> dict[str, str]:
     """Read a JUnit report: each test, and what became of it.
 
     Of a failure, the kind of exception is part of the outcome: a test that needs the
@@ -274,7 +275,8 @@ def outcomes(report: Path) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for case in ET.parse(report).iter("testcase"):  # noqa: S314, pytest wrote it
-        test = f"{case.get('classname')}::{case.get('name')}"
+        name = str(case.get("name")).replace(place, "")  # some are called after files
+        test = f"{case.get('classname')}::{name}"
         parts = [found[test]] if test in found else []  # subtests, or setup and teardown
         for child in case:
             if child.tag in ("failure", "error"):
