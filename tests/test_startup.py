@@ -174,6 +174,12 @@ def test_without_stderr_nothing_is_said(monkeypatch):
     _startup._complain("something")
 
 
+def test_where_stderr_is_closed_nothing_is_said(monkeypatch, tmp_path):
+    with (tmp_path / "closed").open("w") as closed:
+        monkeypatch.setattr(sys, "stderr", closed)
+    _startup._complain("something that nobody reads")
+
+
 def test_the_start_up_file_is_one_plain_line():
     (line,) = (CHECKOUT / "requests_scitokens.pth").read_text().splitlines()
     assert line.startswith("import os, sys; ")
