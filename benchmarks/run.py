@@ -74,7 +74,9 @@ def main():
         "starts": starts,
         "memory": memory,
         "versions": {name: environments.versions(name) for name in names},
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "minutes": (time.time() - started) / 60,
+        "load": os.getloadavg()[0],
     }
     environments.HOME.joinpath("results.json").write_text(json.dumps(results))
     report.write(results, HERE / "results")
