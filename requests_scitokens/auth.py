@@ -162,7 +162,10 @@ class HTTPSciTokenAuth(AuthBase):
         trust_env = session is None or session.trust_env
         # Looked up where sessions look it up: that is the name that people replace.
         look = sessions.get_netrc_auth  # type: ignore[attr-defined]
-        request.prepare_auth(look(request.url or "") if trust_env else None)
+        url = request.url or ""
+        from_netrc = look(url) if trust_env else None
+        if from_netrc or "@" in url:  # else there is nothing to prepare, for each request
+            request.prepare_auth(from_netrc)
 
     # --- the server's answer
 
