@@ -95,20 +95,22 @@ def _look_at_nothing(look: Look, path: str, own: bool, fresh: bool) -> Look:
 
 
 def _last(known: _Read | None, now: BearerToken | None = None) -> BearerToken | None:
-    """Return the last token that was there before this one and is known to be good."""
+    """Return the last token that was there before this one; a good one, if possible."""
     if known is None:
         return None
-    last = known.look.token
-    return last if last != now and last in accepted else known.before
+    last, before = known.look.token, known.before
+    if last is None or last == now or last in rejected:
+        return before
+    return last if last in accepted or before is None or before in rejected else before
 
 
 def _meanwhile(known: _Read, fresh: bool) -> Look:
     """Return what a file holds, or held before where that may be half written.
 
     Not everybody renames a new token into place. So for a moment after a file has
-    changed, the last token that a server took stands in where there is none now, or one
-    that has expired or was refused. So it does in a `fresh` look, which follows a
-    refusal, if a server took it just now.
+    changed, the last token stands in where there is none now, or one that has expired or
+    was refused: the last that a server took, if one did. So it does in a `fresh` look,
+    which follows a refusal, if a server took it just now.
     """
     look, before = known.look, known.before
     if before is None or abs(time.time() - known.changed) > MOMENT:
