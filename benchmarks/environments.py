@@ -65,6 +65,7 @@ def clean_variables(directory):
         "XDG_RUNTIME_DIR": str(directory),
         "PATH": os.defpath,
         "LANG": "C.UTF-8",
+        "PYTHONHASHSEED": "0",  # else the layout of dictionaries differs, by luck
     }
 
 

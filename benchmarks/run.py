@@ -55,7 +55,7 @@ COMPETITORS = {
 def main():
     """Measure, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=11, help="at least 9 for the docs")
+    parser.add_argument("--rounds", type=int, default=25, help="at least 9 for the docs")
     parser.add_argument("--starts", type=int, default=101, help="of Python")
     parser.add_argument("--sends", type=int, default=1_000_000, help="for the memory")
     arguments = parser.parse_args()

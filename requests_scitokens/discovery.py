@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from requests import RequestException
 
+from .environment import variable
 from .files import expiring, look_at_file, signature_of
 from .look import Look, look_at_text, trouble
 from .memory import remember
@@ -86,7 +87,7 @@ def look_everywhere(
     yield from _look_at_condor(origin, audience, fresh)
     if hasattr(os, "geteuid"):
         user = os.geteuid()
-        runtime = os.environ.get("XDG_RUNTIME_DIR")
+        runtime = variable("XDG_RUNTIME_DIR")
         if runtime:
             place, path = _runtime_file(runtime, user)
             yield look_at_file(place, path, fresh)
@@ -99,30 +100,30 @@ def look_everywhere(
 # --- the places
 
 
-def _look_at_value(variable: str) -> Look:
-    value = os.environ.get(variable)
+def _look_at_value(name: str) -> Look:
+    value = variable(name)
     if value is None:
-        return _NOT_SET[variable]
+        return _NOT_SET[name]
     if not value.strip(WHITE_SPACE):
-        return Look(f"${variable}", reason="empty")
-    return look_at_text(f"${variable}", value)
+        return Look(f"${name}", reason="empty")
+    return look_at_text(f"${name}", value)
 
 
-def _look_at_named_file(variable: str, fresh: bool) -> Look:
-    path = os.environ.get(variable)
+def _look_at_named_file(name: str, fresh: bool) -> Look:
+    path = variable(name)
     if not path:
-        return _NOT_SET[variable]
+        return _NOT_SET[name]
     if decode_claims(path) is not None:  # and the place is named in messages
-        right = variable.removesuffix("_FILE")
+        right = name.removesuffix("_FILE")
         reason = f"it holds a token, not the name of a file; ${right} is for that"
-        return Look(f"${variable}", reason=reason)
-    return look_at_file(f"${variable} ({path})", path, fresh)
+        return Look(f"${name}", reason=reason)
+    return look_at_file(f"${name} ({path})", path, fresh)
 
 
 # Most places are not there, for every request anew.
 _NOT_SET = {
-    variable: Look(f"${variable}", reason="not set")
-    for variable in (
+    name: Look(f"${name}", reason="not set")
+    for name in (
         "BEARER_TOKEN",
         "BEARER_TOKEN_FILE",
         "SCITOKEN",
@@ -147,7 +148,7 @@ def _look_at_condor(
     The first token that names the origin is taken, else the first that is unbound.
     """
     place = "$_CONDOR_CREDS"
-    directory = os.environ.get("_CONDOR_CREDS")
+    directory = variable("_CONDOR_CREDS")
     if not directory:
         yield _NOT_SET["_CONDOR_CREDS"]
         return

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import policy
+from .environment import variable
 from .memory import said, taken
 from .origin import Origin, origin_of
 from .policy import Action, Verdict
@@ -100,7 +100,7 @@ def hosts_now(auth: HTTPSciTokenAuth) -> tuple[policy.HostPattern, ...] | None:
     """
     if auth.hosts is not None:
         return policy.parse_hosts(auth.hosts)
-    text = os.environ.get("REQUESTS_SCITOKENS_HOSTS", "").strip()
+    text = (variable("REQUESTS_SCITOKENS_HOSTS") or "").strip()
     if not text:
         return None
     try:
