@@ -49,9 +49,12 @@ def members(full, value):
     if not callable(value):
         yield f"{full}: {sorted(value)}"
         return
-    yield f"{full}{inspect.signature(value)}"
     if not inspect.isclass(value):
+        yield f"{full}{inspect.signature(value)}"
         return
+    # What only Requests' own __init__ takes differs from one Requests to the next.
+    ours = value.__init__.__module__.startswith("requests_scitokens")
+    yield f"{full}{inspect.signature(value) if ours else ''}"
     ours = [one for one in value.__mro__ if one.__module__.startswith("requests_scitokens")]
     for base in value.__mro__[1:-1]:
         if base.__name__ in requests_scitokens.__all__ or base not in (*ours, abc.ABC):
