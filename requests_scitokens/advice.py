@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from typing import Any
 from urllib.parse import urlsplit
 
 from .challenge import bearer_challenge
+from .environment import hosts_setting
 from .origin import carries_token, is_loopback, origin_of
 from .policy import Action, parse_hosts
 from .token import BearerToken, plain
@@ -106,7 +106,7 @@ def _about_refusal(method: str, token: BearerToken, last: Facts) -> str:
 
 def _listing(*urls: str) -> str:
     """Return the setting that lets the token go to these URLs too."""
-    text = os.environ.get("REQUESTS_SCITOKENS_HOSTS", "").strip()
+    text = hosts_setting()
     hosts = [text] if text else []
     for origin in dict.fromkeys(map(origin_of, urls)):
         listed = parse_hosts(text) if text else ()

@@ -9,13 +9,13 @@ import re
 import stat
 import time
 from collections.abc import Iterable
-from typing import Any
 
 import requests
 
 from . import __version__, discovery, trial
-from .advice import advise
+from .advice import Facts, advise
 from .auth import HTTPSciTokenAuth
+from .files import exposed
 from .look import Look
 from .origin import origin_of
 from .plan import make_plan
@@ -23,8 +23,6 @@ from .policy import Action
 from .source import as_scitoken
 from .startup_file import autopatch
 from .token import BearerToken, duration, plain
-
-Facts = dict[str, Any]
 
 
 def diagnose(
@@ -140,12 +138,11 @@ def _validity(token: BearerToken, claims: Facts) -> str:
 
 def _file(look: Look) -> Facts:
     status = os.stat(look.path)
-    posix = hasattr(os, "geteuid")  # elsewhere every mode says so
     return {
         "path": look.path,
         "mode": f"{stat.S_IMODE(status.st_mode):04o}",
         "owner": _owner(status.st_uid),
-        "exposed": bool(posix and look.token and status.st_mode & stat.S_IROTH),
+        "exposed": bool(look.token and exposed(status)),
     }
 
 

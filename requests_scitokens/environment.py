@@ -18,6 +18,11 @@ def variable(name: str) -> str | None:
     return os.environ.get(name)
 
 
+def hosts_setting() -> str:
+    """Return what `REQUESTS_SCITOKENS_HOSTS` says; an empty string says nothing."""
+    return (variable("REQUESTS_SCITOKENS_HOSTS") or "").strip()
+
+
 @lru_cache(maxsize=16)
 def _key(name: str) -> object:
     return os.environ.encodekey(name)

@@ -184,10 +184,14 @@ def _unreadable(status: os.stat_result, own: bool) -> str:
     return ""
 
 
+def exposed(status: os.stat_result) -> bool:
+    """Tell whether every user can read this file; elsewhere than POSIX all modes say so."""
+    return hasattr(os, "geteuid") and bool(status.st_mode & stat.S_IROTH)
+
+
 def _warn_if_exposed(path: str, status: os.stat_result) -> None:
-    """Say once for each file that others can read it; elsewhere than POSIX all say so."""
-    exposed = hasattr(os, "geteuid") and status.st_mode & stat.S_IROTH
-    if exposed and ("exposed", path) not in said:
+    """Say once for each file that others can read it."""
+    if exposed(status) and ("exposed", path) not in said:
         from shlex import quote
 
         said.add(("exposed", path))

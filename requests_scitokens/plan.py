@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import policy
-from .environment import variable
+from .environment import hosts_setting
 from .memory import said, taken
 from .origin import Origin, origin_of
 from .policy import Action, Verdict
@@ -100,7 +100,7 @@ def hosts_now(auth: HTTPSciTokenAuth) -> tuple[policy.HostPattern, ...] | None:
     """
     if auth.hosts is not None:
         return policy.parse_hosts(auth.hosts)
-    text = (variable("REQUESTS_SCITOKENS_HOSTS") or "").strip()
+    text = hosts_setting()
     if not text:
         return None
     try:

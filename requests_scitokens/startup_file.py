@@ -10,6 +10,7 @@ from typing import Any
 
 from . import memory
 from ._startup import OFF, ON, VARIABLE
+from .environment import hosts_setting
 from .policy import parse_hosts
 
 NAME = f"requests_scitokens.{'start' if sys.version_info >= (3, 15) else 'pth'}"
@@ -31,9 +32,8 @@ def autopatch() -> dict[str, Any]:
 
 def hosts_problem() -> str:
     """Tell what is wrong with `REQUESTS_SCITOKENS_HOSTS`, if anything is."""
-    text = os.environ.get("REQUESTS_SCITOKENS_HOSTS", "").strip()
     try:
-        parse_hosts(text or "localhost")
+        parse_hosts(hosts_setting() or "localhost")
     except ValueError as error:
         return f"REQUESTS_SCITOKENS_HOSTS: {error}"
     return ""
