@@ -157,7 +157,7 @@ def goals(results):
     for what, one, other, goal in AT_LEAST:
         middle, spread = ratio(costs[one], costs[other])
         met = yes(middle >= goal)
-        lines.append(row(what, f"{middle:.1f}", spread, f">= {goal}", met))
+        lines.append(row(what, f"{middle:.2f}", spread, f">= {goal}", met))
     lines.append(memory(results["memory"]["memory"]))
     for what, one, other, goal in STARTS:
         middle, spread = ratio(results["starts"]["costs"][one], of(results, other))
