@@ -90,8 +90,8 @@ def _answer(
 
     Returns the next response, or this one, and the token if it was sent.
     """
-    url = response.request.url
-    origin, plan = origin_of(url), make_plan(auth, url, home_of(response.request))
+    plan = make_plan(auth, response.request.url, home_of(response.request))
+    origin = plan.origin
     if plan.token is None or origin is None:
         about = f"{plan.verdict.why}, {bool(plan.found.trouble)}"
         _say(auth, response, f"no token was sent: {plan.why}", about)

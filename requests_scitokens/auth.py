@@ -75,7 +75,7 @@ class HTTPSciTokenAuth(AuthBase):
         force: bool | None = None,
         hosts: str | Iterable[str] | None = None,
     ) -> None:
-        if not callable(token):
+        if not (token is None or callable(token)):
             source.check(token, "token=")
         self.token = None if token is True else token
         self.audience = audience
@@ -86,7 +86,8 @@ class HTTPSciTokenAuth(AuthBase):
         if self.hosts is not None:
             policy.parse_hosts(self.hosts)
         self._session: ReferenceType[Session] | None = None
-        self._chosen = True
+        #: Whether the autopatch made this handler, rather than the caller.
+        self.is_default = False
 
     @classmethod
     def default_for(cls, session: Session) -> HTTPSciTokenAuth:
@@ -96,13 +97,8 @@ class HTTPSciTokenAuth(AuthBase):
         """
         auth = cls()
         auth._session = ref(session)
-        auth._chosen = False
+        auth.is_default = True
         return auth
-
-    @property
-    def is_default(self) -> bool:
-        """Whether the autopatch made this handler, rather than the caller."""
-        return not self._chosen
 
     @property
     def asked(self) -> bool:
@@ -141,7 +137,7 @@ class HTTPSciTokenAuth(AuthBase):
         TokenNotFoundError
             If the token was asked for with `force=True` and there is none.
         """
-        if not self._chosen:
+        if self.is_default:
             self._do_as_requests_would(request)
             if not memory.autopatched:
                 return request
@@ -153,7 +149,7 @@ class HTTPSciTokenAuth(AuthBase):
                 raise found.error(request)
         if "Authorization" in request.headers and not (plan.attached and self.asked):
             return request  # the caller's own credentials
-        prepare(request, self, plan, origin_of(request.url))
+        prepare(request, self, plan, plan.origin)
         return request
 
     def _do_as_requests_would(self, request: PreparedRequest) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from requests import RequestException
 
-from .environment import variable
+from .environment import variables
 from .files import expiring, look_at_file, signature_of
 from .look import Look, look_at_text, trouble
 from .memory import remember
@@ -79,15 +79,23 @@ def look_everywhere(
     Of HTCondor's directory only the file that was chosen before is looked at, where
     that still holds and the look is not to be `fresh`.
     """
-    yield _look_at_value("BEARER_TOKEN")
-    yield _look_at_named_file("BEARER_TOKEN_FILE", fresh)
-    # What IGWN's tools document, in the same two forms.
-    yield _look_at_value("SCITOKEN")
-    yield _look_at_named_file("SCITOKEN_FILE", fresh)
-    yield from _look_at_condor(origin, audience, fresh)
+    values = variables(_NOT_SET)
+    # The last two are what IGWN's tools document, in the same two forms.
+    for name in ("BEARER_TOKEN", "BEARER_TOKEN_FILE", "SCITOKEN", "SCITOKEN_FILE"):
+        if name not in values:
+            yield _NOT_SET[name]
+        elif name.endswith("_FILE"):
+            yield _look_at_named_file(name, values[name], fresh)
+        else:
+            yield _look_at_value(name, values[name])
+    creds = values.get("_CONDOR_CREDS")
+    if creds:
+        yield from _look_at_condor(creds, origin, audience, fresh)
+    else:
+        yield _NOT_SET["_CONDOR_CREDS"]
     if hasattr(os, "geteuid"):
         user = os.geteuid()
-        runtime = variable("XDG_RUNTIME_DIR")
+        runtime = values.get("XDG_RUNTIME_DIR")
         if runtime:
             place, path = _runtime_file(runtime, user)
             yield look_at_file(place, path, fresh)
@@ -100,17 +108,13 @@ def look_everywhere(
 # --- the places
 
 
-def _look_at_value(name: str) -> Look:
-    value = variable(name)
-    if value is None:
-        return _NOT_SET[name]
+def _look_at_value(name: str, value: str) -> Look:
     if not value.strip(WHITE_SPACE):
         return Look(f"${name}", reason="empty")
     return look_at_text(f"${name}", value)
 
 
-def _look_at_named_file(name: str, fresh: bool) -> Look:
-    path = variable(name)
+def _look_at_named_file(name: str, path: str, fresh: bool) -> Look:
     if not path:
         return _NOT_SET[name]
     if decode_claims(path) is not None:  # and the place is named in messages
@@ -141,17 +145,13 @@ def _runtime_file(directory: str, user: int) -> tuple[str, str]:
 
 
 def _look_at_condor(
-    origin: Origin | None, audience: tuple[str, ...], fresh: bool
+    directory: str, origin: Origin | None, audience: tuple[str, ...], fresh: bool
 ) -> Iterator[Look]:
     """Choose from HTCondor's directory, which holds one file for each service.
 
     The first token that names the origin is taken, else the first that is unbound.
     """
     place = "$_CONDOR_CREDS"
-    directory = variable("_CONDOR_CREDS")
-    if not directory:
-        yield _NOT_SET["_CONDOR_CREDS"]
-        return
     try:
         signature = signature_of(os.stat(directory))
         known = _choices.get((directory, origin, audience))

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from functools import lru_cache
 
+_HOSTS = "REQUESTS_SCITOKENS_HOSTS"
 
-def variable(name: str) -> str | None:
-    """Return an environment variable; as `os.environ.get`, but quick where it is not set.
 
-    That one raises and catches two exceptions for each variable that is not set, and
-    most of those that are asked for here never are.
+def variables(names: Iterable[str]) -> dict[str, str]:
+    """Return those of these environment variables that are set.
+
+    `os.environ.get` raises and catches two exceptions for each that is not set, and most
+    of those that are asked for here never are. So this looks at what is behind it.
     """
     set_ones = getattr(os.environ, "_data", None)
-    if set_ones is not None and _key(name) not in set_ones:
-        return None
-    return os.environ.get(name)
+    found = {}
+    for name in names:
+        if set_ones is None or _key(name) in set_ones:
+            value = os.environ.get(name)
+            if value is not None:
+                found[name] = value
+    return found
 
 
 def hosts_setting() -> str:
     """Return what `REQUESTS_SCITOKENS_HOSTS` says; an empty string says nothing."""
-    return (variable("REQUESTS_SCITOKENS_HOSTS") or "").strip()
+    return variables((_HOSTS,)).get(_HOSTS, "").strip()
 
 
 @lru_cache(maxsize=16)

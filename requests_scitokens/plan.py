@@ -30,11 +30,14 @@ class Plan(NamedTuple):
         What may be done, and why.
     found : Found
         What there was, and what is wrong with it.
+    origin : Origin or None
+        Where the request goes.
     """
 
     token: BearerToken | None
     verdict: Verdict
-    found: Found = Found(None)
+    found: Found
+    origin: Origin | None
 
     @property
     def why(self) -> str:
@@ -70,11 +73,11 @@ def make_plan(
     origin, hosts, asked = origin_of(url), hosts_now(auth), auth.asked
     why = policy.barred(url or "", origin, hosts=hosts, asked=asked)
     if origin is None or why:
-        return Plan(None, Verdict(Action.NEVER, why))
+        return Plan(None, Verdict(Action.NEVER, why), Found(None), origin)
     found = auth.obtain(url, fresh=fresh)
     token = found.token
     if token is None:
-        return Plan(None, Verdict(Action.NEVER, "there is no token"), found)
+        return Plan(None, Verdict(Action.NEVER, "there is no token"), found, origin)
     verdict = policy.judge(
         token,
         origin,
@@ -86,7 +89,7 @@ def make_plan(
         audience=auth.audiences,
     )
     usable = not found.trouble and verdict.action is not Action.NEVER
-    return Plan(token if usable else None, verdict, found)
+    return Plan(token if usable else None, verdict, found, origin)
 
 
 def hosts_now(auth: HTTPSciTokenAuth) -> tuple[policy.HostPattern, ...] | None:

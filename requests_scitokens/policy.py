@@ -79,7 +79,7 @@ def barred(
         )
     if carries_token(url) and not asked:
         return "the URL carries a token of its own; token= or force=True sends yours too"
-    listed = [entry for entry in hosts or () if entry.matches(origin)]
+    listed = [entry for entry in hosts if entry.matches(origin)] if hosts else []
     # RFC 6750 section 5.3: bearer tokens travel under TLS only.
     if (
         origin.scheme == "http"

@@ -40,12 +40,14 @@ class BearerToken:
         The `aud` claim (RFC 7519 section 4.1.3), always as a tuple.
     expires : float
         When it expires, in seconds since the epoch; infinity if it never says.
+    header : str
+        The `Authorization` field's value (RFC 6750 section 2.1).
     holder : tuple of str
         What stays the same when the token is renewed: who issued it, for whom.
     """
 
     # No dataclass: nothing else here would import that module at every program's start.
-    __slots__ = ("audience", "claims", "expires", "holder", "serialized")
+    __slots__ = ("audience", "claims", "expires", "header", "holder", "serialized")
 
     def __init__(self, serialized: str, claims: dict[str, Any] | None = None) -> None:
         self.serialized = serialized
@@ -53,6 +55,7 @@ class BearerToken:
         # Every request looks at these, and a token is parsed once.
         self.audience = _audience(claims or {})
         self.expires = _expires(claims or {})
+        self.header = f"Bearer {serialized}"
         self.holder = _holder(self)
 
     def __eq__(self, other: object) -> bool:
@@ -76,11 +79,6 @@ class BearerToken:
             If the text is empty or not a token by RFC 6750 section 2.1.
         """
         return _parse(text)
-
-    @property
-    def header(self) -> str:
-        """The `Authorization` field's value (RFC 6750 section 2.1)."""
-        return f"Bearer {self.serialized}"
 
     @property
     def whom(self) -> str:
