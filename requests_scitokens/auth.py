@@ -13,7 +13,6 @@ from . import memory, policy, source
 from .answer import answer_refusal, refused, send
 from .discovery import TokenNotFoundError
 from .hook import home_of, prepare
-from .origin import origin_of
 from .plan import make_plan
 from .source import Found
 from .utils import default_audience
@@ -228,7 +227,7 @@ class HTTPSciTokenAuth(AuthBase):
             return Found(None, "token=False was given")
         if given is None or given is True:
             if type(self).find_token is HTTPSciTokenAuth.find_token:
-                return source.discovered(origin_of(url), self.audiences, fresh=fresh)
+                return source.discovered(url, self.audiences, fresh=fresh)
             # A subclass that finds tokens in its own way.
             given, name = self.find_token(url, error=self.force), "the token"
             if given is None:
@@ -273,7 +272,7 @@ class HTTPSciTokenAuth(AuthBase):
             if find_func is not None:
                 by_url = default_audience(url) if url else None
                 return find_func(audience=self.audience or by_url, **discover_kwargs)
-            found = source.discovered(origin_of(url), self.audiences)
+            found = source.discovered(url, self.audiences)
             if found.token is None or found.trouble:
                 raise found.error()
             return source.as_scitoken(found.token, discover_kwargs)

@@ -17,7 +17,6 @@ from .advice import Facts, advise
 from .auth import HTTPSciTokenAuth
 from .files import exposed
 from .look import Look
-from .origin import origin_of
 from .plan import make_plan
 from .policy import Action
 from .source import as_scitoken
@@ -46,7 +45,7 @@ def diagnose(
     dict
         What `--json` prints.
     """
-    used, places = _places(discovery.look_everywhere(origin_of(url), fresh=True))
+    used, places = _places(discovery.look_everywhere(url, fresh=True))
     usable = used is not None and not used.expired()
     facts: Facts = {"version": __version__, "places": places, "autopatch": autopatch()}
     if url is not None:

@@ -14,7 +14,7 @@ from .environment import variables
 from .files import expiring, look_at_file, signature_of
 from .look import Look, look_at_text, trouble
 from .memory import remember
-from .origin import Origin
+from .origin import Origin, origin_of
 from .policy import Standing, standing
 from .token import WHITE_SPACE, BearerToken, decode_claims
 
@@ -31,7 +31,7 @@ class TokenNotFoundError(RequestException):
 
 
 def find(
-    origin: Origin | None = None,
+    url: str | None = None,
     audience: tuple[str, ...] = (),
     *,
     fresh: bool = False,
@@ -44,7 +44,7 @@ def find(
 
     Parameters
     ----------
-    origin : Origin or None
+    url : str or None
         Where the token is to go: HTCondor's directory may hold one for each server.
     audience : tuple of str, optional
         What the caller wants the token's audience to be.
@@ -59,7 +59,7 @@ def find(
         The places before it that gave none, with the reasons.
     """
     passed: list[Look] = []
-    for look in look_everywhere(origin, audience, fresh=fresh):
+    for look in look_everywhere(url, audience, fresh=fresh):
         if look.token is not None and not look.reason:
             return look, passed
         passed.append(look)
@@ -69,7 +69,7 @@ def find(
 
 
 def look_everywhere(
-    origin: Origin | None = None,
+    url: str | None = None,
     audience: tuple[str, ...] = (),
     *,
     fresh: bool = False,
@@ -90,7 +90,7 @@ def look_everywhere(
             yield _look_at_value(name, values[name])
     creds = values.get("_CONDOR_CREDS")
     if creds:
-        yield from _look_at_condor(creds, origin, audience, fresh)
+        yield from _look_at_condor(creds, origin_of(url), audience, fresh)
     else:
         yield _NOT_SET["_CONDOR_CREDS"]
     if hasattr(os, "geteuid"):

@@ -11,7 +11,6 @@ from . import discovery
 from .discovery import TokenNotFoundError
 from .files import expiring
 from .look import Look
-from .origin import Origin
 from .token import BearerToken, MalformedTokenError
 from .utils import serialize_token
 
@@ -126,11 +125,9 @@ def given_token(given: SciToken | str | bytes) -> BearerToken:
     return token
 
 
-def discovered(
-    origin: Origin | None, audience: tuple[str, ...], *, fresh: bool = False
-) -> Found:
+def discovered(url: str | None, audience: tuple[str, ...], *, fresh: bool = False) -> Found:
     """Discover the user's token; `fresh` as in `discovery.find`."""
-    look, looks = discovery.find(origin, audience, fresh=fresh)
+    look, looks = discovery.find(url, audience, fresh=fresh)
     last = looks.pop() if look is None and looks[-1].ends else None
     if last is not None:
         return Found(None, f"{last}; correct or remove it", passed=looks)

@@ -20,12 +20,11 @@ import pytest
 from requests_scitokens import discovery, files, memory
 from requests_scitokens.discovery import find, look_everywhere
 from requests_scitokens.look import Look
-from requests_scitokens.origin import Origin
 from requests_scitokens.token import LIMIT, BearerToken
 
 NOW = 1_800_000_000
-STORAGE = Origin("https", "storage.example.org", 443)
-OTHER = Origin("https", "other.example.org", 443)
+STORAGE = "https://storage.example.org"
+OTHER = "https://other.example.org"
 
 WHITE = " \t\n\v\f\r"
 
@@ -36,14 +35,14 @@ def jwt(aud: str = "", exp: int = NOW + 3600, **claims: object) -> str:
     return f"e30.{payload.decode()}.c2ln"
 
 
-def found(origin: Origin | None = None, **options: object) -> str | None:
-    look, _ = find(origin, **options)
+def found(url: str | None = None, **options: object) -> str | None:
+    look, _ = find(url, **options)
     assert look is None or look.token is not None
     return look.token.serialized if look and look.token else None
 
 
-def reasons(origin: Origin | None = None) -> list[str]:
-    return [str(look) for look in find(origin)[1]]
+def reasons(url: str | None = None) -> list[str]:
+    return [str(look) for look in find(url)[1]]
 
 
 def write(path: Path, content: str | bytes) -> Path:

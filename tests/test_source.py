@@ -8,10 +8,9 @@ import pytest
 from scitokens import SciToken
 
 from requests_scitokens import source
-from requests_scitokens.origin import Origin
 from requests_scitokens.token import BearerToken, MalformedTokenError
 
-STORAGE = Origin("https", "storage.example.org", 443)
+STORAGE = "https://storage.example.org"
 
 
 class Serializable:
