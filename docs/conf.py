@@ -18,7 +18,7 @@ myst_heading_anchors = 3
 autodoc_typehints = "none"  # the docstrings have them
 autodoc_member_order = "bysource"
 
-RESULTS = Path(__file__).parent.parent / "benchmarks" / "results" / "results.md"
+RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
 
 
 def setup(app):
@@ -26,7 +26,9 @@ def setup(app):
 
 
 def add_results(_app, page, source):
-    """Put the results of the last `make bench` on their page, if there are any."""
-    if page == "benchmarks" and RESULTS.exists():
-        include = "{include} ../benchmarks/results/results.md\n:relative-images:"
-        source[0] += f"\n```{include}\n```\n"
+    """Put the results of the last benchmarks on their page, if there are any."""
+    if page == "benchmarks":
+        for name in ("results.md", "cluster.md"):
+            if (RESULTS / name).exists():
+                include = f"{{include}} ../benchmarks/results/{name}\n:relative-images:"
+                source[0] += f"\n```{include}\n```\n"
