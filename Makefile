@@ -69,7 +69,7 @@ clean:
 	$(BIN)/python -m pip install --quiet --upgrade 'pip >= 25.1'  # for --group
 	touch $@
 
-.venv/demo: .venv/pip pyproject.toml
+.venv/demo: .venv/pip pyproject.toml requests_scitokens.pth requests_scitokens.start
 	$(BIN)/python -m pip install --quiet --editable '.[testing]'
 	touch $@
 

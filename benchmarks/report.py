@@ -70,6 +70,12 @@ STARTS = (
     ),
 )
 STARTS_BESIDE = (
+    (
+        "the least a start-up file can do, off: look at a variable",
+        "pass_least_unset",
+        "pass",
+    ),
+    ("the same, on: import an empty module", "pass_least_set", "pass"),
     ("importing wrapt {ours} too / `requests` alone", "ours_plain", "ours_requests"),
     (
         "importing wrapt {wrapt-1} too / `requests` alone",

@@ -185,12 +185,18 @@ UNNEEDED = ("scitokens", "jwt", "cryptography")
 
 STARTED_BESIDE = {"pip-system-certs": {}, "autowrapt": {"AUTOWRAPT_BOOTSTRAP": "nothing"}}
 
-# What is started: environment, whether its start-up files are there, the variables, and
-# the program.
+# The least that a start-up file with a switch can do: look at a variable, and import a
+# module of its own, where there is nothing in it.
+LEAST = 'import os; os.environ.get("REQUESTS_SCITOKENS_AUTOPATCH") and __import__("empty")'
+
+# What is started: environment, whether its start-up files are there, or what is there
+# instead, the variables, and the program.
 STARTS = {
     "pass": ("ours", False, {}, NOTHING),
     "pass_unset": ("ours", True, {}, NOTHING),
     "pass_set": ("ours", True, PATCHED, NOTHING),
+    "pass_least_unset": ("ours", LEAST, {}, NOTHING),
+    "pass_least_set": ("ours", LEAST, PATCHED, NOTHING),
 }
 QUICK = tuple(STARTS)
 for _name in ("ours", "wrapt-1"):
@@ -212,6 +218,7 @@ def measure_starts(home, rounds):
     """Return the CPU time of each start in seconds, round by round; and the modules."""
     costs, walls = {name: [] for name in STARTS}, {name: [] for name in STARTS}
     variables = environments.clean_variables(home)
+    environments.site_packages("ours").joinpath("empty.py").touch()
     for number in range(rounds):
         if number % 100 == 0:
             say(f"starts, round {number + 1} of {rounds}")
@@ -229,18 +236,22 @@ def measure_starts(home, rounds):
 
 @contextmanager
 def start_up_files(environment, *, there):
-    """Have the start-up files there, or out of the way."""
+    """Have the start-up files there, or out of the way; or a file with this text."""
     found = [
         path
         for path in environments.site_packages(environment).iterdir()
         if path.suffix in (".pth", ".start")
     ]
-    moved = [] if there else found
+    moved = [] if there is True else found
     for path in moved:
         path.rename(f"{path}.off")
+    instead = environments.site_packages(environment) / "instead.pth"
+    if isinstance(there, str):
+        instead.write_text(there)
     try:
         yield
     finally:
+        instead.unlink(missing_ok=True)
         for path in moved:
             path.with_name(f"{path.name}.off").rename(path)
 

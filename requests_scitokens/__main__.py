@@ -71,7 +71,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = json.dumps(facts, indent=2) if options.json else "\n".join(_report(facts))
     encoding = sys.stdout.encoding or "utf-8"
     # What a narrow encoding does not have is not worth a traceback.
-    print(text.encode(encoding, "replace").decode(encoding))  # noqa: T201, its purpose
+    text = text.encode(encoding, "replace").decode(encoding)
+    try:
+        print(text, flush=True)  # noqa: T201, its purpose
+    except BrokenPipeError:  # `| head` has seen enough; Python flushes again as it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0 if facts["usable"] else 1
 
 

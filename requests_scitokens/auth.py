@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, ref
 
-from requests import PreparedRequest, Response, Session, sessions
+from requests import PreparedRequest, Response, Session, sessions, utils
 from requests.auth import AuthBase
 
 from . import memory, policy, source
 from .answer import answer_refusal, refused, send
 from .discovery import TokenNotFoundError
+from .environment import may_have_netrc
 from .hook import home_of, prepare
 from .plan import make_plan
 from .source import Found
@@ -157,8 +158,9 @@ class HTTPSciTokenAuth(AuthBase):
         trust_env = session is None or session.trust_env
         # Looked up where sessions look it up: that is the name that people replace.
         look = sessions.get_netrc_auth  # type: ignore[attr-defined]
+        replaced = getattr(look, "__globals__", None) is not vars(utils)
         url = request.url or ""
-        from_netrc = look(url) if trust_env else None
+        from_netrc = look(url) if trust_env and (replaced or may_have_netrc()) else None
         if from_netrc or "@" in url:  # else there is nothing to prepare, for each request
             request.prepare_auth(from_netrc)
 

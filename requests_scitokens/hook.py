@@ -87,9 +87,7 @@ def prepare(
     if auth.is_default and plan.verdict.action is Action.NEVER:
         _unhooked[request] = hook
         return
-    others = _hooks(request)
-    if others:
-        others = [other for other in others if not isinstance(other, Hook)]
+    others = [other for other in _hooks(request) if not isinstance(other, Hook)]
     request.hooks = {**request.hooks, "response": [hook, *others]}
     if hook.sent is not None or not auth.is_default:
         never_shorten(request)

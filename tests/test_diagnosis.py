@@ -7,6 +7,7 @@ import json
 import runpy
 import site
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -736,3 +737,13 @@ def test_the_package_can_be_run(capsys, monkeypatch):
         runpy.run_module("requests_scitokens", run_name="__main__")
     assert caught.value.code == 1
     assert "Where tokens are looked for" in capsys.readouterr().out
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    """As `| head` is."""
+    command = [sys.executable, "-m", "requests_scitokens", "--json"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 1

@@ -1,4 +1,4 @@
-"""Environment variables are looked up as `os.environ.get` would."""
+"""What the environment says is what `os.environ.get`, and Requests, would say."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from requests_scitokens.environment import variables
+from requests_scitokens.environment import may_have_netrc, variables
 
 
 @pytest.mark.parametrize("value", [None, "", "value", "\u00e9"])
@@ -24,3 +24,27 @@ def test_an_environment_that_was_replaced_is_the_one_that_counts(monkeypatch, ma
     """As test helpers do."""
     monkeypatch.setattr(os, "environ", mapping)
     assert variables(["SCITOKEN"]) == mapping
+
+
+@pytest.mark.parametrize(
+    ("variables", "file", "expected"),
+    [
+        ({"HOME": "."}, None, False),
+        ({"HOME": "./"}, ".netrc", True),
+        ({"HOME": "."}, "_netrc", True),
+        ({"HOME": "elsewhere"}, ".netrc", False),
+        ({"HOME": ".", "NETRC": "not-there"}, None, True),  # Requests looks, to be sure
+        ({}, None, True),
+    ],
+)
+def test_requests_is_asked_where_there_may_be_a_netrc(
+    monkeypatch, tmp_path, variables, file, expected
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ("HOME", "NETRC"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    if file:
+        (tmp_path / file).touch()
+    assert may_have_netrc() == expected

@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count, pairwise
-from multiprocessing import SimpleQueue, get_context
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import NamedTuple
@@ -174,11 +175,11 @@ class Whole(NamedTuple):
     until: float
 
 
-def renew(path: Path, stop: Event, results: SimpleQueue[list[Whole]]) -> None:
+def renew(path: Path, stop: Event, results: Connection) -> None:
     """Renew the file, in each of the ways in turn; in a process of its own."""
     tokens: list[Whole] = []
     by_rename(path)
-    results.put(tokens)
+    results.send(tokens)
     for turn in count():
         born = BearerToken.parse(path.read_text()).claims["born"]
         since = time.time()
@@ -187,22 +188,24 @@ def renew(path: Path, stop: Event, results: SimpleQueue[list[Whole]]) -> None:
         if stopping:
             break
         WAYS[turn % len(WAYS)](path)
-    results.put(tokens)
+    results.send(tokens)
 
 
 @contextmanager
 def renewed(path: Path) -> Iterator[list[Whole]]:
     """Have the file renewed; the list is filled at the end."""
     spawn = get_context("spawn")
-    stop, results, tokens = spawn.Event(), spawn.SimpleQueue(), []
-    process = spawn.Process(target=renew, args=(path, stop, results))
+    results, writer = spawn.Pipe(duplex=False)
+    stop, tokens = spawn.Event(), []
+    process = spawn.Process(target=renew, args=(path, stop, writer))
     process.start()
+    writer.close()  # so that its end is seen here: `EOFError`
     try:
-        results.get()  # the first token is there
+        results.recv()  # the first token is there
         yield tokens
     finally:
         stop.set()
-        tokens += results.get()
+        tokens += results.recv()
         process.join()
 
 

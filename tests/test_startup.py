@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -180,11 +182,14 @@ def test_where_stderr_is_closed_nothing_is_said(monkeypatch, tmp_path):
     _startup._complain("something that nobody reads")
 
 
-def test_the_start_up_file_is_one_plain_line():
+def test_the_start_up_file_is_one_line_that_the_documentation_shows():
     (line,) = (CHECKOUT / "requests_scitokens.pth").read_text().splitlines()
-    assert line.startswith("import os, sys; ")
-    assert "exec" not in line
-    compile(line, "requests_scitokens.pth", "exec")
+    look, program = line.split(' and exec("', 1)
+    assert look == 'import os; os.environ.get("REQUESTS_SCITOKENS_AUTOPATCH")'
+    # A string as it stands: nothing is decoded or put together.
+    program = ast.literal_eval(f'"{program.removesuffix(")")}')
+    page = (CHECKOUT / "docs/reference/startup-files.md").read_text()
+    assert textwrap.indent(program, "   ") in page
 
 
 def test_the_other_start_up_file_names_the_same_function():
@@ -212,6 +217,6 @@ import sys; sys.path.insert(0, {str(tmp_path)!r}); import sitecustomize; print(1
     )
     assert done.stdout == "1\n"
     assert done.stderr == (
-        "requests-scitokens: not patching requests: the package is gone, but not its "
-        "start-up file\n"
+        'requests-scitokens: not patching requests: ModuleNotFoundError("No module named '
+        "'requests_scitokens'\"); install it again, or delete requests_scitokens.pth\n"
     )

@@ -137,8 +137,12 @@ def test_netrc_is_used(server, netrc):
 def test_netrc_at_home_is_used(server, netrc, monkeypatch):
     monkeypatch.delenv("NETRC")
     assert requests.get(server.url).text == "none"
-    netrc.rename(netrc.with_name(".netrc"))
-    assert requests.get(server.url).text == BASIC
+    for name in (".netrc", "_netrc"):
+        file = netrc.with_name(name)
+        file.write_text(netrc.read_text())
+        assert requests.get(server.url).text == BASIC
+        file.unlink()
+    assert requests.get(server.url).text == "none"
 
 
 def test_netrc_is_used_on_redirects(server, netrc):

@@ -7,6 +7,7 @@ import shutil
 import site
 import subprocess
 import sys
+import venv
 import zipapp
 from pathlib import Path
 
@@ -248,8 +249,10 @@ def test_a_broken_wrapt_is_one_line(copied, text):
 
 def test_an_uninstalled_package_whose_start_up_file_is_left_behind_is_one_line(copied):
     shutil.rmtree(copied)
-    line = complaint(run(BASE, "-c", FAILS))
-    assert line == "the package is gone, but not its start-up file"
+    assert complaint(run(BASE, "-c", FAILS)) == (
+        "ModuleNotFoundError(\"No module named 'requests_scitokens'\"); "
+        "install it again, or delete requests_scitokens.pth"
+    )
     assert run(BASE, "-c", FAILS, setting="").stderr == ""
 
 
@@ -260,14 +263,32 @@ def test_what_is_left_of_a_package_is_one_line(copied):
     complaint(run(BASE, "-c", FAILS))
 
 
+@pytest.mark.parametrize("text", ["def", "raise RuntimeError('x\\ny')", "1 / 0", "\0"])
 @pytest.mark.parametrize("module", ["__init__.py", "_startup.py"])
-def test_if_not_even_its_first_module_can_be_loaded_python_says_so(copied, module):
-    """A start-up file is one line, and catches nothing; Python reports what it raises."""
-    (copied / module).write_text("raise RuntimeError('broken')")
-    done = run(BASE, "-c", FAILS)
+def test_a_broken_first_module_is_one_line(copied, module, text):
+    (copied / module).write_text(text)
+    assert "Error(" in complaint(run(BASE, "-c", FAILS))
+    assert "Error(" in complaint(run(BASE, "-W", "error", "-X", "dev", "-c", FAILS))
+
+
+def test_a_virtual_environment_says_it_once(copied, tmp_path):
+    """It processes its start-up files twice."""
+    (copied / "_startup.py").write_text("1 / 0")
+    there = tmp_path / "venv"
+    venv.create(there, symlinks=True)
+    (packages,) = there.glob("lib/python*/site-packages")
+    for path in copied.parent.iterdir():
+        (packages / path.name).symlink_to(path)
+    complaint(run(there / "bin" / "python", "-c", FAILS))
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+@pytest.mark.parametrize("stderr", ["full", "closed"])
+def test_where_it_cannot_be_said_the_program_runs(copied, stderr):
+    shutil.rmtree(copied)
+    redirect = {"full": "2>/dev/full", "closed": "2>&-"}[stderr]
+    done = run("sh", "-c", f'"$0" "$@" {redirect}', BASE, "-c", FAILS)
     assert (done.stdout, done.returncode) == (PLAIN, 3)
-    assert "requests_scitokens.pth" in done.stderr
-    assert "RuntimeError: broken" in done.stderr
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
