@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from requests import Response
 
-from .hook import home_of, hook_of, served
+from .hook import SERVED, home_of, hook_of
 from .memory import accepted, rejected, said, taken
 from .origin import origin_of
 from .plan import make_plan
@@ -20,12 +20,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+#: How a server refuses for want of a token that it likes.
+REFUSED = (401, 403)
+
 _HINT = "`python -m requests_scitokens --try URL` shows what the server wants"
-
-
-def refused(response: Response) -> bool:
-    """Tell whether the server refused for want of a token that it likes."""
-    return response.status_code in (401, 403)
 
 
 def answer_refusal(
@@ -57,7 +55,7 @@ def answer_refusal(
         sent = hook.sent if hook else None
         if sent is not None and sent.header != request.headers["Authorization"]:
             sent = None  # somebody else's credentials, and theirs to renew
-    if sent is None or not refused(response):
+    if sent is None or response.status_code not in REFUSED:
         return response
     return _renew(auth, response, sent, kwargs)
 
@@ -71,7 +69,7 @@ def send(
     """Send the request again with this token, if its body can be sent again."""
     if rewound(response.request):
         answer = send_again(response, token, kwargs)
-        if served(answer):
+        if answer.status_code in SERVED:
             accepted.add(token)
         return answer
     _say(
@@ -107,7 +105,7 @@ def _answer(
     answer = send(auth, response, plan.token, kwargs)
     if answer is response:
         return response, None
-    if not refused(answer):
+    if answer.status_code not in REFUSED:
         taken.add((origin, plan.token.holder))
     return answer, plan.token
 
@@ -125,7 +123,7 @@ def _renew(
     given = auth.token is not None and not callable(auth.token)  # there is only this one
     if plan.token is not None and plan.token != sent and not given:
         answer = send(auth, response, plan.token, kwargs)
-        if answer is not response and refused(answer):
+        if answer is not response and answer.status_code in REFUSED:
             text = f"{plan.found.name} was refused, and so was the one before; {_HINT}"
             _say(auth, answer, text, about="refused")
         return answer

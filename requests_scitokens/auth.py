@@ -10,7 +10,7 @@ from requests import PreparedRequest, Response, Session, sessions, utils
 from requests.auth import AuthBase
 
 from . import memory, policy, source
-from .answer import answer_refusal, refused, send
+from .answer import REFUSED, answer_refusal, send
 from .discovery import TokenNotFoundError
 from .environment import may_have_netrc
 from .hook import home_of, prepare
@@ -177,7 +177,9 @@ class HTTPSciTokenAuth(AuthBase):
             What the request was sent with: `timeout`, `verify`, `cert`, `proxies`,
             `stream`.
         """
-        return self.handle_401(response, **kwargs) if refused(response) else response
+        if response.status_code in REFUSED:
+            return self.handle_401(response, **kwargs)
+        return response
 
     def handle_401(self, response: Response, **kwargs: Any) -> Response:
         """Answer a 401 or a 403 with the token, or with a renewed one, if possible.

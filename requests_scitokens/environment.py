@@ -43,11 +43,10 @@ def may_have_netrc() -> bool:
     home = found.get("HOME")
     if "NETRC" in found or home is None or os.name != "posix":
         return True
-    return any(_exists(f"{home}/{name}") for name in NETRC_FILES)
-
-
-def _exists(path: str) -> bool:
-    return os.access(path, os.F_OK, effective_ids=_EFFECTIVE)
+    for name in NETRC_FILES:
+        if os.access(f"{home}/{name}", os.F_OK, effective_ids=_EFFECTIVE):
+            return True
+    return False
 
 
 _EFFECTIVE = os.access in os.supports_effective_ids

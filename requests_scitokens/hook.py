@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from .auth import HTTPSciTokenAuth
 
 
+#: The server did what it was asked for; so it took the token.
+SERVED = range(200, 300)
+
+
 class Hook:
     """The response hook of one request. A redirected request starts with the same.
 
@@ -47,7 +51,7 @@ class Hook:
         if self.auth.is_default and not memory.autopatched:
             return response  # switched off since
         if self.sent is not None:
-            if served(response):
+            if response.status_code in SERVED:
                 memory.accepted.add(self.sent)
             elif response.is_redirect:
                 _let_go(self.auth, self.sent, response)
@@ -56,11 +60,6 @@ class Hook:
 
 #: The hooks of requests that the autopatch left as they were, for their redirects.
 _unhooked: WeakKeyDictionary[PreparedRequest, Hook] = WeakKeyDictionary()
-
-
-def served(response: Response) -> bool:
-    """Tell whether the server did what it was asked for; so it took the token."""
-    return response.status_code in range(200, 300)
 
 
 def hook_of(request: PreparedRequest) -> Hook | None:
@@ -89,7 +88,7 @@ def prepare(
         return
     others = [other for other in _hooks(request) if not isinstance(other, Hook)]
     request.hooks = {**request.hooks, "response": [hook, *others]}
-    if hook.sent is not None or not auth.is_default:
+    if request.body is not None and (hook.sent is not None or not auth.is_default):
         never_shorten(request)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -30,6 +31,15 @@ def clean(
     yield
     os.umask(umask)
     assert not memory.autopatched, "a test left the autopatch on"
+
+
+@pytest.fixture
+def caplog(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """Catch this package's lines alone; other libraries log from threads, and later."""
+    ours = logging.Filter("requests_scitokens")
+    caplog.handler.addFilter(ours)
+    yield caplog
+    caplog.handler.removeFilter(ours)
 
 
 @pytest.fixture(scope="session")
