@@ -78,14 +78,14 @@ class _Finder:
 def _enable() -> None:
     try:
         import requests_scitokens.patch  # noqa: F401, importing it patches
-    except Exception as error:  # noqa: BLE001, the program runs whatever happens
+    except (Exception, SystemExit) as error:  # noqa: BLE001, the program runs whatever happens
         _complain(error)
 
 
 def _complain(problem: object) -> None:
     """Say in one line that the program runs unpatched."""
     text = str(problem)
-    if isinstance(problem, Exception):
+    if isinstance(problem, BaseException):
         text = f"{type(problem).__name__}: {text}; `python -m pip check` may know why"
     line = " ".join(text.split())
     # A virtual environment processes its start-up files twice; pythonw has no stderr.

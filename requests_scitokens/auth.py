@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, ref
 
@@ -158,7 +159,7 @@ class HTTPSciTokenAuth(AuthBase):
         trust_env = session is None or session.trust_env
         # Looked up where sessions look it up: that is the name that people replace.
         look = sessions.get_netrc_auth  # type: ignore[attr-defined]
-        replaced = getattr(look, "__globals__", None) is not vars(utils)
+        replaced = type(look) is not FunctionType or look.__globals__ is not vars(utils)
         url = request.url or ""
         from_netrc = look(url) if trust_env and (replaced or may_have_netrc()) else None
         if from_netrc or "@" in url:  # else there is nothing to prepare, for each request

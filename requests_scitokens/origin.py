@@ -55,20 +55,24 @@ def origin_of(url: str | None) -> Origin | None:
     `None` where that is not HTTP, or where one parser of URLs reads another host
     than the next: Requests uses two, and only one of them connects.
     """
-    match = _START.match(url or "")
-    return _origin(match[0]) if match else None
+    url = url or ""
+    path = url.find("/", len("https://"))  # all that Requests sends have one
+    return _read(url) if path < 0 else _remembered(url[:path])
 
 
-_START = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
-
-
-@lru_cache(maxsize=10_000)  # as many as `memory.taken` holds
-def _origin(start: str) -> Origin | None:
+def _read(url: str) -> Origin | None:
+    match = re.match(r"https?://[^/?#]*", url, re.IGNORECASE)
+    if match is None:
+        return None
+    start = match[0]
     scheme, authority = start.lower().split("://")
     found = split_host_port(authority.rpartition("@")[2]) if _one_reading(start) else None
     if found is None:
         return None
     return Origin(scheme, found[0], found[1] or DEFAULT_PORTS[scheme])
+
+
+_remembered = lru_cache(maxsize=10_000)(_read)  # as many as `memory.taken` holds
 
 
 def _one_reading(start: str) -> bool:

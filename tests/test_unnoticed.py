@@ -14,10 +14,13 @@ from http.server import BaseHTTPRequestHandler
 from importlib import import_module
 from socketserver import ThreadingTCPServer
 from threading import Thread
+from unittest.mock import Mock
 
 import pytest
 import requests
+import wrapt
 from requests.auth import HTTPBasicAuth, HTTPDigestAuth, _basic_auth_str
+from requests.utils import get_netrc_auth
 
 patch = import_module("requests_scitokens.patch")
 patch.disable()  # importing it patches
@@ -158,8 +161,28 @@ def test_netrc_is_off_without_the_environment_set_after_the_session_was_made(ser
         assert session.get(f"{server.url}/to/{server.url}/").text == "none"
 
 
-def test_netrc_is_looked_up_where_sessions_look_it_up(server, monkeypatch):
-    monkeypatch.setattr("requests.sessions.get_netrc_auth", lambda _: ("user", "secret"))
+def a_vault(*_):
+    return "user", "secret"
+
+
+@pytest.mark.parametrize(
+    "replacement",
+    [
+        a_vault,
+        Mock(side_effect=a_vault),
+        wrapt.FunctionWrapper(get_netrc_auth, a_vault),
+        functools.update_wrapper(lambda _: a_vault(), get_netrc_auth),
+    ],
+    ids=["function", "mock", "wrapt", "wraps"],
+)
+def test_netrc_is_looked_up_where_sessions_look_it_up(server, monkeypatch, replacement):
+    monkeypatch.setattr("requests.sessions.get_netrc_auth", replacement)
+    assert requests.get(server.url).text == BASIC
+
+
+def test_netrc_may_have_other_names(server, netrc, monkeypatch):
+    monkeypatch.delenv("NETRC")
+    monkeypatch.setattr("requests.utils.NETRC_FILES", [netrc.name])
     assert requests.get(server.url).text == BASIC
 
 
