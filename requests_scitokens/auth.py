@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from types import FunctionType
 from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, ref
 
-from requests import PreparedRequest, Response, Session, sessions, utils
+from requests import PreparedRequest, Response, Session, sessions
 from requests.auth import AuthBase
 
 from . import memory, policy, source
@@ -159,9 +158,8 @@ class HTTPSciTokenAuth(AuthBase):
         trust_env = session is None or session.trust_env
         # Looked up where sessions look it up: that is the name that people replace.
         look = sessions.get_netrc_auth  # type: ignore[attr-defined]
-        replaced = type(look) is not FunctionType or look.__globals__ is not vars(utils)
         url = request.url or ""
-        from_netrc = look(url) if trust_env and (replaced or may_have_netrc()) else None
+        from_netrc = look(url) if trust_env and may_have_netrc(look) else None
         if from_netrc or "@" in url:  # else there is nothing to prepare, for each request
             request.prepare_auth(from_netrc)
 

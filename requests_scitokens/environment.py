@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
+from types import FunctionType
 
 from requests import utils
 
@@ -20,8 +21,7 @@ def variables(names: Iterable[str]) -> dict[str, str]:
     environ = os.environ
     behind = getattr(environ, "_data", None)
     if behind is None:  # somebody's replacement
-        all_of_them = ((name, environ.get(name)) for name in names)
-        return {name: value for name, value in all_of_them if value is not None}
+        return {one: value for one in names if (value := environ.get(one)) is not None}
     found = {}
     for name in names:
         value = behind.get(_key(name))
@@ -35,11 +35,19 @@ def hosts_setting() -> str:
     return variables((_HOSTS,)).get(_HOSTS, "").strip()
 
 
-def may_have_netrc() -> bool:
-    """Tell whether it is worth asking Requests what the user's `.netrc` says.
+def may_have_netrc(look: Callable[..., object]) -> bool:
+    """Tell whether it is worth asking what the user's `.netrc` says.
 
     Most users have none, and to find that out takes Requests twice as long.
+
+    Parameters
+    ----------
+    look : callable
+        What would be asked: `get_netrc_auth` of Requests, or what somebody put in its
+        place, which is always worth asking.
     """
+    if type(look) is not FunctionType or look.__globals__ is not vars(utils):
+        return True
     found = variables(("NETRC", "HOME"))
     home = found.get("HOME")
     if "NETRC" in found or home is None or os.name != "posix":

@@ -88,7 +88,7 @@ def prepare(
         return
     others = [other for other in _hooks(request) if not isinstance(other, Hook)]
     request.hooks = {**request.hooks, "response": [hook, *others]}
-    if request.body is not None and (hook.sent is not None or not auth.is_default):
+    if hook.sent is not None or not auth.is_default:
         never_shorten(request)
 
 

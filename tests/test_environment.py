@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from requests.utils import get_netrc_auth
 
 from requests_scitokens.environment import may_have_netrc, variables
 
@@ -47,4 +48,4 @@ def test_requests_is_asked_where_there_may_be_a_netrc(
         monkeypatch.setenv(name, value)
     if file:
         (tmp_path / file).touch()
-    assert may_have_netrc() == expected
+    assert may_have_netrc(get_netrc_auth) == expected
