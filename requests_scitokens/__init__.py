@@ -6,8 +6,10 @@ package in programs that may never need it, so importing it must cost nothing.
 
 TYPE_CHECKING = False  # typing.TYPE_CHECKING without importing typing
 if TYPE_CHECKING:
+    from . import answer, discovery, hook, plan, policy, source, utils  # noqa: F401
     from .api import delete, get, head, options, patch, post, put, request
-    from .auth import HTTPSciTokenAuth, TokenNotFoundError
+    from .auth import HTTPSciTokenAuth
+    from .discovery import TokenNotFoundError
     from .sessions import Session, SessionMixin
 
     __version__: str
@@ -29,11 +31,14 @@ __all__ = [
 
 _MODULES = {
     "HTTPSciTokenAuth": "auth",
-    "TokenNotFoundError": "auth",
+    "TokenNotFoundError": "discovery",
     "Session": "sessions",
     "SessionMixin": "sessions",
 }
 _SUBMODULES = ("api", "auth", "requests", "sessions", "testing", "utils")
+
+# What `auth` and `patch` need for a request, and not for a session.
+_LATER = ("answer", "discovery", "hook", "plan", "policy", "source")
 
 
 def __getattr__(name: str) -> object:
@@ -43,7 +48,7 @@ def __getattr__(name: str) -> object:
         # Not kept: `patch` is this function until the module of that name, which
         # patches, is imported.
         return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'api')}"), name)
-    if name in _SUBMODULES:
+    if name in _SUBMODULES or name in _LATER:
         return import_module(f"{__name__}.{name}")
     if name == "__version__":
         from importlib.metadata import version

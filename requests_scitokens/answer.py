@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from requests import Response
 
+from .challenge import bearer_challenge
 from .hook import SERVED, home_of, hook_of
 from .memory import accepted, rejected, said, taken
 from .origin import origin_of
@@ -152,8 +153,6 @@ def _asks(response: Response) -> bool:
 
 
 def _challenge(response: Response) -> dict[str, str] | None:
-    from .challenge import bearer_challenge  # most programs are never refused anything
-
     return bearer_challenge(response.headers.get("WWW-Authenticate"))
 
 

@@ -16,9 +16,10 @@ import requests
 import wrapt
 from requests.sessions import SessionRedirectMixin
 
+import requests_scitokens as package
+
 from . import memory
-from .auth import HTTPSciTokenAuth
-from .hook import follow_redirect
+from .auth import HTTPSciTokenAuth, complete
 
 __all__ = ["disable", "enable", "enabled"]
 
@@ -112,7 +113,8 @@ def _rebuild_auth(
 def _follow(
     prepared_request: requests.PreparedRequest, response: requests.Response
 ) -> None:
-    follow_redirect(prepared_request, response)
+    if complete():
+        package.hook.follow_redirect(prepared_request, response)
 
 
 def _give_default(session: requests.Session) -> None:
