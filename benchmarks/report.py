@@ -94,9 +94,10 @@ STARTED = {
 NOTES = """\
 ## How this is measured
 
-- The server is a process of its own: plain sockets, HTTP/1.1 with kept connections, on
-  loopback. It speaks plain http, because TLS would cost every client the same and make
-  the differences look smaller. It wants a bearer token and does not look at it.
+- The server is a process of its own, on a CPU of its own where there are two: plain
+  sockets, HTTP/1.1 with kept connections, on loopback. It speaks plain http, because TLS
+  would cost every client the same and make the differences look smaller. It wants a
+  bearer token and does not look at it.
 - In each round every competitor is a new process, in its own environment. They take
   turns, 50 requests each, in another order each time, after they have warmed up; the CPU
   time is that of the client alone, user and system. A ratio is the median of the rounds'.

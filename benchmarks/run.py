@@ -2,6 +2,7 @@
 
 Every number comes from a process of its own, and the competitors take turns, in another
 order in each round; so what else the machine does at the time hits all of them alike.
+Where there are two CPUs, the server has one to itself, and so interrupts nobody.
 A ratio is the median of the rounds' ratios.
 """
 
@@ -28,6 +29,7 @@ HERE = Path(__file__).parent
 ORIGINS = 1000
 REQUESTS = 1000
 TURNS = 20
+CPUS = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 # What each competitor does: environment, way of `client.py`, token, and the variables.
 # The token is unbound, so it waits for a challenge, or names the measured origin.
@@ -90,8 +92,16 @@ def server():
     """Run the server; its ports."""
     command = [sys.executable, HERE / "server.py", str(ORIGINS)]
     pipe = subprocess.PIPE
+    use_cpu(0)
     with subprocess.Popen(command, stdin=pipe, stdout=pipe) as process:
+        use_cpu(-1)
         yield json.loads(process.stdout.readline())
+
+
+def use_cpu(index):
+    """Keep this process, and what it starts from now on, on one of the CPUs."""
+    if hasattr(os, "sched_setaffinity"):  # Linux has it
+        os.sched_setaffinity(0, {CPUS[index]})
 
 
 def write_tokens(home, ports):

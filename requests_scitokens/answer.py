@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 from requests import Response
 
 from .challenge import bearer_challenge
 from .hook import SERVED, home_of, hook_of
-from .memory import accepted, rejected, said, taken
+from .memory import said, taken
 from .origin import origin_of
 from .plan import make_plan
 from .policy import Action
@@ -71,7 +72,7 @@ def send(
     if rewound(response.request):
         answer = send_again(response, token, kwargs)
         if answer.status_code in SERVED:
-            accepted.add(token)
+            token.accepted = time.time()
         return answer
     _say(
         auth,
@@ -115,7 +116,7 @@ def _renew(
     auth: HTTPSciTokenAuth, response: Response, sent: BearerToken, kwargs: dict[str, Any]
 ) -> Response:
     """Answer the refusal of the token itself, with a different one."""
-    rejected.add(sent)
+    sent.rejected = True
     request = response.request
     challenge = _challenge(response) or {}
     if challenge.get("error") != "insufficient_scope":

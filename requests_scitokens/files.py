@@ -11,7 +11,7 @@ import time
 from typing import NamedTuple
 
 from .look import Look, look_at_text, trouble
-from .memory import accepted, rejected, remember, said
+from .memory import remember, said
 from .token import LIMIT, WHITE_SPACE, BearerToken
 
 _log = logging.getLogger(__name__)
@@ -99,9 +99,9 @@ def _last(known: _Read | None, now: BearerToken | None = None) -> BearerToken | 
     if known is None:
         return None
     last, before = known.look.token, known.before
-    if last is None or last == now or last in rejected:
+    if last is None or last == now or last.rejected:
         return before
-    return last if last in accepted or before is None or before in rejected else before
+    return last if last.accepted or before is None or before.rejected else before
 
 
 def _meanwhile(known: _Read, fresh: bool) -> Look:
@@ -118,11 +118,11 @@ def _meanwhile(known: _Read, fresh: bool) -> Look:
     token = look.token
     doubtful = (
         token is None
-        or token in rejected
+        or token.rejected
         or token.expired()
-        or (fresh and token not in accepted and accepted.since(before) < MOMENT)
+        or (fresh and not token.accepted and time.time() - before.accepted < MOMENT)
     )
-    if not doubtful or before in rejected or before.expired():
+    if not doubtful or before.rejected or before.expired():
         return look
     return look._replace(token=before, reason="", ends=False)
 

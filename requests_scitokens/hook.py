@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 from weakref import WeakKeyDictionary
@@ -52,7 +53,7 @@ class Hook:
             return response  # switched off since
         if self.sent is not None:
             if response.status_code in SERVED:
-                memory.accepted.add(self.sent)
+                self.sent.accepted = time.time()
             elif response.is_redirect:
                 _let_go(self.auth, self.sent, response)
         return self.auth.handle_response(response, **kwargs)
@@ -86,7 +87,9 @@ def prepare(
     if auth.is_default and plan.verdict.action is Action.NEVER:
         _unhooked[request] = hook
         return
-    others = [other for other in _hooks(request) if not isinstance(other, Hook)]
+    others = _hooks(request)
+    if others:  # a redirected request has this package's already
+        others = [other for other in others if not isinstance(other, Hook)]
     request.hooks = {**request.hooks, "response": [hook, *others]}
     if hook.sent is not None or not auth.is_default:
         never_shorten(request)

@@ -1,9 +1,7 @@
-"""What the process remembers: who took a token, what was logged."""
+"""What the process remembers: which origin took which token, what was logged."""
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Hashable
 from typing import TypeVar
 
@@ -21,18 +19,14 @@ class Memory:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._entries: dict[Hashable, float] = {}
+        self._entries: dict[Hashable, None] = {}
 
     def __contains__(self, entry: Hashable) -> bool:
         return entry in self._entries
 
-    def since(self, entry: Hashable) -> float:
-        """Return how many seconds ago this was last added; infinity if it was not."""
-        return time.time() - self._entries.get(entry, -math.inf)
-
     def add(self, entry: Hashable) -> None:
         """Remember this."""
-        self._entries[entry] = time.time()
+        self._entries[entry] = None
         if len(self._entries) > self._size:
             for oldest in list(self._entries)[: self._size // 10]:
                 self.discard(oldest)
@@ -56,9 +50,6 @@ def remember(entries: dict[_Key, _Value], key: _Key, value: _Value) -> None:
 #: (origin, holder): which origin has taken whose unbound token, and so gets it at
 #: once (the protection spaces of RFC 9110 section 11.5, one for each origin).
 taken = Memory(10_000)
-
-#: Tokens that some server took, and that some server refused.
-accepted, rejected = Memory(1_000), Memory(1_000)
 
 #: (origin, level, reason): what has been logged, and is not logged again.
 said = Memory(10_000)

@@ -131,7 +131,5 @@ def is_loopback(host: str) -> bool:
 
 def carries_token(url: str) -> bool:
     """Tell whether a query parameter of this URL holds a token."""
-    if "?" not in url:
-        return False
     names = (name.lower() for name, _ in parse_qsl(urlsplit(url).query))
     return any(name in TOKEN_PARAMETERS for name in names)

@@ -77,7 +77,7 @@ def barred(
             "the URL does not say for certain which host is meant; write it plainly, as "
             "in https://storage.example.org/path"
         )
-    if carries_token(url) and not asked:
+    if "?" in url and not asked and carries_token(url):
         return "the URL carries a token of its own; token= or force=True sends yours too"
     listed = [entry for entry in hosts if entry.matches(origin)] if hosts else []
     # RFC 6750 section 5.3: bearer tokens travel under TLS only.

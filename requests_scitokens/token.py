@@ -44,10 +44,23 @@ class BearerToken:
         The `Authorization` field's value (RFC 6750 section 2.1).
     holder : tuple of str
         What stays the same when the token is renewed: who issued it, for whom.
+    accepted : float
+        When a server last took it, in seconds since the epoch; 0 if none has.
+    rejected : bool
+        Whether a server has refused it.
     """
 
     # No dataclass: nothing else here would import that module at every program's start.
-    __slots__ = ("audience", "claims", "expires", "header", "holder", "serialized")
+    __slots__ = (
+        "accepted",
+        "audience",
+        "claims",
+        "expires",
+        "header",
+        "holder",
+        "rejected",
+        "serialized",
+    )
 
     def __init__(self, serialized: str, claims: dict[str, Any] | None = None) -> None:
         self.serialized = serialized
@@ -57,6 +70,8 @@ class BearerToken:
         self.expires = _expires(claims or {})
         self.header = f"Bearer {serialized}"
         self.holder = _holder(self)
+        self.accepted = 0.0
+        self.rejected = False
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, BearerToken):
@@ -72,6 +87,8 @@ class BearerToken:
     @staticmethod
     def parse(text: str | bytes) -> BearerToken:
         """Read a token from text, with white space around it removed.
+
+        The same text, soon after, is the same object: what servers made of it is there.
 
         Raises
         ------

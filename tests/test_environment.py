@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 from requests.utils import get_netrc_auth
@@ -49,3 +51,39 @@ def test_requests_is_asked_where_there_may_be_a_netrc(
     if file:
         (tmp_path / file).touch()
     assert may_have_netrc(get_netrc_auth) == expected
+
+
+@pytest.mark.parametrize("name", ["exists", "expanduser"])
+def test_requests_is_asked_where_what_it_looks_with_is_replaced(
+    monkeypatch, tmp_path, name
+):
+    """As tests do that make up a `.netrc`."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("NETRC", raising=False)
+    assert not may_have_netrc(get_netrc_auth)
+    monkeypatch.setattr(os.path, name, lambda path: path)
+    assert may_have_netrc(get_netrc_auth)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another user")
+@pytest.mark.parametrize("ids", ["setresuid", "setresgid"])
+def test_requests_is_asked_where_the_process_acts_for_another_user(tmp_path, ids):
+    """The real one may not see what the effective one does."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    (home / ".netrc").touch()
+    program = f"""
+import os
+import subprocess
+import sys
+from requests.utils import get_netrc_auth
+from requests_scitokens.environment import may_have_netrc
+os.environ["HOME"] = {str(home)!r}
+os.environ.pop("NETRC", None)
+os.{ids}(65534, 0, 0)
+print(may_have_netrc(get_netrc_auth), os.access(os.environ["HOME"] + "/.netrc", os.F_OK))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["True", str(ids == "setresgid")]

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from requests_scitokens import discovery, files, memory
+from requests_scitokens import discovery, files, memory, token
 
 from . import Issuer, ProtectedServer
 
@@ -67,13 +67,12 @@ def scitokens_environment(
     monkeypatch.setattr(discovery, "SHARED_DIRECTORY", str(folder))  # instead of /tmp
     for known in (
         memory.taken,
-        memory.accepted,
-        memory.rejected,
         memory.said,
         files._remembered,
         discovery._choices,
     ):
         known.clear()
+    token._parse.cache_clear()  # what servers made of tokens
     return folder / "XDG_RUNTIME_DIR"
 
 
