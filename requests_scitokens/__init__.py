@@ -6,10 +6,8 @@ package in programs that may never need it, so importing it must cost nothing.
 
 TYPE_CHECKING = False  # typing.TYPE_CHECKING without importing typing
 if TYPE_CHECKING:
-    from . import answer, discovery, hook, plan, policy, source, utils  # noqa: F401
     from .api import delete, get, head, options, patch, post, put, request
-    from .auth import HTTPSciTokenAuth
-    from .discovery import TokenNotFoundError
+    from .auth import HTTPSciTokenAuth, TokenNotFoundError
     from .sessions import Session, SessionMixin
 
     __version__: str
@@ -31,14 +29,11 @@ __all__ = [
 
 _MODULES = {
     "HTTPSciTokenAuth": "auth",
-    "TokenNotFoundError": "discovery",
+    "TokenNotFoundError": "auth",
     "Session": "sessions",
     "SessionMixin": "sessions",
 }
 _SUBMODULES = ("api", "auth", "requests", "sessions", "testing", "utils")
-
-# What `auth` and `patch` need for a request, and not for a session.
-_LATER = ("answer", "discovery", "hook", "plan", "policy", "source")
 
 
 def __getattr__(name: str) -> object:
@@ -48,7 +43,7 @@ def __getattr__(name: str) -> object:
         # Not kept: `patch` is this function until the module of that name, which
         # patches, is imported.
         return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'api')}"), name)
-    if name in _SUBMODULES or name in _LATER:
+    if name in _SUBMODULES:
         return import_module(f"{__name__}.{name}")
     if name == "__version__":
         from importlib.metadata import version

@@ -33,7 +33,7 @@ def start() -> None:
     if setting not in ON:
         _complain(f"{VARIABLE} is neither 1 (true, yes, on) nor 0 (false, no, off)")
     elif "requests" in sys.modules:
-        attempt("patch")  # another start-up file was first
+        _enable()  # another start-up file was first
     elif not any(type(finder).__name__ == _Finder.__name__ for finder in sys.meta_path):
         # By name: the other layer's file may have brought a class of its own.
         sys.meta_path.insert(0, _Finder())
@@ -66,7 +66,7 @@ class _Finder:
         def load_and_patch(module: "ModuleType") -> None:
             del loader.exec_module  # the class's own again
             load(module)
-            attempt("patch")
+            _enable()
 
         try:
             loader.exec_module = load_and_patch  # type: ignore[method-assign]
@@ -75,17 +75,11 @@ class _Finder:
         return spec
 
 
-def attempt(module: str) -> bool:
-    """Import one of this package's modules; where that fails, say so, and no more.
-
-    The program runs whatever happens, unpatched.
-    """
+def _enable() -> None:
     try:
-        __import__(f"requests_scitokens.{module}")
-    except (Exception, SystemExit) as error:  # noqa: BLE001
+        import requests_scitokens.patch  # noqa: F401, importing it patches
+    except (Exception, SystemExit) as error:  # noqa: BLE001, the program runs whatever happens
         _complain(error)
-        return False
-    return True
 
 
 def _complain(problem: object) -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from requests import Response
 
-from .challenge import bearer_challenge
 from .hook import SERVED, home_of, hook_of
 from .memory import said, taken
 from .origin import origin_of
@@ -154,6 +153,8 @@ def _asks(response: Response) -> bool:
 
 
 def _challenge(response: Response) -> dict[str, str] | None:
+    from .challenge import bearer_challenge  # most programs are never refused anything
+
     return bearer_challenge(response.headers.get("WWW-Authenticate"))
 
 

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import cache
 from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, ref
 
 from requests import PreparedRequest, Response, Session, sessions
 from requests.auth import AuthBase
 
-# Its modules are imported when they are first used: a patched program may make sessions,
-# and with them the handlers below, without ever sending a request.
-import requests_scitokens as package
-
-from . import memory
-from ._startup import attempt
+from . import memory, policy, source
+from .answer import REFUSED, answer_refusal, send
+from .discovery import TokenNotFoundError
 from .environment import may_have_netrc
+from .hook import home_of, prepare
+from .plan import make_plan
+from .source import Found
+from .utils import default_audience
 
 if TYPE_CHECKING:
     from scitokens import SciToken
 
-    from .discovery import TokenNotFoundError
-    from .source import Found, Given, TokenFunction
+    from .source import Given, TokenFunction
 
 __all__ = ["HTTPSciTokenAuth", "TokenNotFoundError"]
 
@@ -77,15 +76,15 @@ class HTTPSciTokenAuth(AuthBase):
         hosts: str | Iterable[str] | None = None,
     ) -> None:
         if not (token is None or callable(token)):
-            package.source.check(token, "token=")
+            source.check(token, "token=")
         self.token = None if token is True else token
         self.audience = audience
         if audience is not None and not isinstance(audience, str):
-            self.audience = list(package.source.strings(audience, "audience="))
+            self.audience = list(source.strings(audience, "audience="))
         self.force = bool(force) or token is True
         self.hosts = hosts if hosts is None or isinstance(hosts, str) else tuple(hosts)
         if self.hosts is not None:
-            package.policy.parse_hosts(self.hosts)
+            policy.parse_hosts(self.hosts)
         self._session: ReferenceType[Session] | None = None
         #: Whether the autopatch made this handler, rather than the caller.
         self.is_default = False
@@ -111,7 +110,7 @@ class HTTPSciTokenAuth(AuthBase):
         """The `audience`, always as a tuple."""
         if self.audience is None:
             return ()
-        return package.source.strings(self.audience, "audience=")
+        return source.strings(self.audience, "audience=")
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, HTTPSciTokenAuth):
@@ -140,9 +139,9 @@ class HTTPSciTokenAuth(AuthBase):
         """
         if self.is_default:
             self._do_as_requests_would(request)
-            if not memory.autopatched or not complete():
+            if not memory.autopatched:
                 return request
-        plan = package.plan.make_plan(self, request.url)
+        plan = make_plan(self, request.url)
         if self.force and plan.token is None:
             # Where no token may go, nobody has looked for one yet.
             found = plan.found if plan.found.trouble else self.obtain(request.url)
@@ -150,7 +149,7 @@ class HTTPSciTokenAuth(AuthBase):
                 raise found.error(request)
         if "Authorization" in request.headers and not (plan.attached and self.asked):
             return request  # the caller's own credentials
-        package.hook.prepare(request, self, plan, plan.origin)
+        prepare(request, self, plan, plan.origin)
         return request
 
     def _do_as_requests_would(self, request: PreparedRequest) -> None:
@@ -177,7 +176,7 @@ class HTTPSciTokenAuth(AuthBase):
             What the request was sent with: `timeout`, `verify`, `cert`, `proxies`,
             `stream`.
         """
-        if response.status_code in package.answer.REFUSED:
+        if response.status_code in REFUSED:
             return self.handle_401(response, **kwargs)
         return response
 
@@ -187,18 +186,15 @@ class HTTPSciTokenAuth(AuthBase):
         Not only a Bearer challenge (RFC 6750 section 3) is answered: most storage
         servers refuse without one. The parameters are those of `handle_response`.
         """
-        return package.answer.answer_refusal(self, response, kwargs)
+        return answer_refusal(self, response, kwargs)
 
     def authenticate_bearer(self, response: Response, **kwargs: Any) -> Response:
         """Send the request again with the token, if it may go there.
 
         The parameters are those of `handle_response`.
         """
-        request = response.request
-        plan = package.plan.make_plan(self, request.url, package.hook.home_of(request))
-        if plan.token is None:
-            return response
-        return package.answer.send(self, response, plan.token, kwargs)
+        plan = make_plan(self, response.request.url, home_of(response.request))
+        return send(self, response, plan.token, kwargs) if plan.token else response
 
     def generate_bearer_header(self, response: Response | None = None) -> str | None:
         """Return the `Authorization` field's value; `None` if there is no token.
@@ -226,22 +222,20 @@ class HTTPSciTokenAuth(AuthBase):
         """
         given, name = self.token, "the token given with token="
         if callable(given):
-            given = package.source.ask(given, url or "")
+            given = source.ask(given, url or "")
             name = "the token that the token function returned"
             if given is None:
-                why = "the token function returned none for this URL"
-                return package.source.Found(None, why)
+                return Found(None, "the token function returned none for this URL")
         if given is False:
-            return package.source.Found(None, "token=False was given")
+            return Found(None, "token=False was given")
         if given is None or given is True:
             if type(self).find_token is HTTPSciTokenAuth.find_token:
-                return package.source.discovered(url, self.audiences, fresh=fresh)
+                return source.discovered(url, self.audiences, fresh=fresh)
             # A subclass that finds tokens in its own way.
             given, name = self.find_token(url, error=self.force), "the token"
             if given is None:
-                why = f"{type(self).__name__}.find_token() found none"
-                return package.source.Found(None, why)
-        return package.source.Found(package.source.given_token(given), name=name)
+                return Found(None, f"{type(self).__name__}.find_token() found none")
+        return Found(source.given_token(given), name=name)
 
     def find_token(
         self,
@@ -279,33 +273,19 @@ class HTTPSciTokenAuth(AuthBase):
         """
         try:
             if find_func is not None:
-                by_url = package.utils.default_audience(url) if url else None
+                by_url = default_audience(url) if url else None
                 return find_func(audience=self.audience or by_url, **discover_kwargs)
-            found = package.source.discovered(url, self.audiences)
+            found = source.discovered(url, self.audiences)
             if found.token is None or found.trouble:
                 raise found.error()
-            return package.source.as_scitoken(found.token, discover_kwargs)
+            return source.as_scitoken(found.token, discover_kwargs)
         except OSError:
             if error:
                 raise
             return None
 
 
-@cache
-def complete() -> bool:
-    """Import all that a request needs; tell whether a patched program has it.
-
-    It may be half installed, or was removed or replaced since the program started.
-    """
-    if attempt("answer"):
-        return True
-    memory.autopatched = False
-    return False
-
-
 def __getattr__(name: str) -> Any:
-    if name == "TokenNotFoundError":
-        return package.discovery.TokenNotFoundError
     if name == "SciToken":  # requests-scitokens 0.2.1 had it here
         from scitokens import SciToken
 

@@ -16,10 +16,9 @@ import requests
 import wrapt
 from requests.sessions import SessionRedirectMixin
 
-import requests_scitokens as package
-
 from . import memory
-from .auth import HTTPSciTokenAuth, complete
+from .auth import HTTPSciTokenAuth
+from .hook import follow_redirect
 
 __all__ = ["disable", "enable", "enabled"]
 
@@ -113,8 +112,7 @@ def _rebuild_auth(
 def _follow(
     prepared_request: requests.PreparedRequest, response: requests.Response
 ) -> None:
-    if complete():
-        package.hook.follow_redirect(prepared_request, response)
+    follow_redirect(prepared_request, response)
 
 
 def _give_default(session: requests.Session) -> None:

@@ -64,10 +64,8 @@ def test_until_requests_is_imported_nothing_else_is():
 
 def test_a_session_needs_none_of_what_scitokens_needs():
     more = modules("import requests; requests.Session()", "1")
+    assert "requests_scitokens.patch" in more
     assert not more & {"scitokens", "jwt", "cryptography"}
-    ours = {name for name in more if name.startswith("requests_scitokens.")}
-    needed = ("_startup", "auth", "environment", "memory", "patch")
-    assert ours == {f"requests_scitokens.{name}" for name in needed}
 
 
 def test_without_the_variable_nothing_is_imported():

@@ -228,67 +228,10 @@ def test_a_copy_that_is_whole_works(copied):
     assert run(BASE, "-c", SHOW).stdout == PATCHED
 
 
-@pytest.mark.parametrize("missing", ["auth.py", "patch.py", "memory.py"])
+@pytest.mark.parametrize("missing", ["auth.py", "patch.py", "policy.py"])
 def test_a_half_installed_package_is_one_line(copied, missing):
     (copied / missing).unlink()
     assert complaint(run(BASE, "-c", FAILS)).startswith(("ImportError", "ModuleNotFound"))
-
-
-REQUESTS = """
-import requests, sys
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
-
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        away = self.path == "/away"
-        self.send_response(302 if away else 200)
-        self.send_header("Location", "/")
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
-
-server = HTTPServer(("127.0.0.1", 0), Handler)
-Thread(target=server.serve_forever, daemon=True).start()
-url = f"http://127.0.0.1:{server.server_port}/away"
-with requests.Session() as session:
-    for _ in range(2):
-        sent = session.get(url).history[0].request
-        print(sent.hooks, "Authorization" in sent.headers)
-print(requests.get(url).status_code, requests.Session().auth)
-sys.exit(3)
-"""
-
-
-def check_requests_without_us(done):
-    assert done.stdout == "{'response': []} True\n" * 2 + "200 None\n"
-    assert done.returncode == 3
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("requests-scitokens: not patching requests: ")
-
-
-@pytest.fixture
-def netrc(tmp_path):
-    path = tmp_path / "netrc"
-    path.write_text("machine 127.0.0.1 login me password mine")
-    return {"NETRC": str(path)}
-
-
-@pytest.mark.parametrize("module", ["answer.py", "hook.py", "policy.py", "token.py"])
-@pytest.mark.parametrize("text", ["def", "1 / 0"])
-def test_what_only_requests_need_and_is_broken_is_one_line(copied, netrc, module, text):
-    """And the requests are as they are without us, `.netrc` included."""
-    (copied / module).write_text(text)
-    check_requests_without_us(run(BASE, "-c", REQUESTS, env=netrc))
-
-
-@pytest.mark.parametrize("module", ["answer", "hook"])
-def test_what_only_requests_need_and_is_gone_is_one_line(netrc, module):
-    """As after an uninstallation in the middle of a program."""
-    gone = f"import sys; sys.modules['requests_scitokens.{module}'] = None\n"
-    check_requests_without_us(python("-c", gone + REQUESTS, env=netrc))
 
 
 @pytest.mark.parametrize(
