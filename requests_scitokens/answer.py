@@ -12,7 +12,7 @@ from .hook import SERVED, home_of, hook_of
 from .memory import said, taken
 from .origin import origin_of
 from .plan import make_plan
-from .policy import Action
+from .policy import UNASKED
 from .resend import rewound, send_again
 from .token import BearerToken, plain
 
@@ -95,7 +95,7 @@ def _answer(
         about = f"{plan.verdict.why}, {bool(plan.found.trouble)}"
         _say(auth, response, f"no token was sent: {plan.why}", about)
         return response, None
-    if plan.verdict.action is Action.ANSWER_CHALLENGE and not _asks(response):
+    if plan.verdict.action not in UNASKED and not _asks(response):
         _say(
             auth,
             response,

@@ -9,13 +9,22 @@ from weakref import ReferenceType, ref
 from requests import PreparedRequest, Response, Session, sessions
 from requests.auth import AuthBase
 
-from . import memory, policy, source
 from .answer import REFUSED, answer_refusal, send
 from .discovery import TokenNotFoundError
 from .environment import may_have_netrc
 from .hook import home_of, prepare
+from .memory import patching
 from .plan import make_plan
-from .source import Found
+from .policy import parse_hosts
+from .source import (
+    Found,
+    as_scitoken,
+    ask,
+    check,
+    discovered,
+    given_token,
+    strings,
+)
 from .utils import default_audience
 
 if TYPE_CHECKING:
@@ -76,15 +85,15 @@ class HTTPSciTokenAuth(AuthBase):
         hosts: str | Iterable[str] | None = None,
     ) -> None:
         if not (token is None or callable(token)):
-            source.check(token, "token=")
+            check(token, "token=")
         self.token = None if token is True else token
         self.audience = audience
         if audience is not None and not isinstance(audience, str):
-            self.audience = list(source.strings(audience, "audience="))
+            self.audience = list(strings(audience, "audience="))
         self.force = bool(force) or token is True
         self.hosts = hosts if hosts is None or isinstance(hosts, str) else tuple(hosts)
         if self.hosts is not None:
-            policy.parse_hosts(self.hosts)
+            parse_hosts(self.hosts)
         self._session: ReferenceType[Session] | None = None
         #: Whether the autopatch made this handler, rather than the caller.
         self.is_default = False
@@ -110,7 +119,7 @@ class HTTPSciTokenAuth(AuthBase):
         """The `audience`, always as a tuple."""
         if self.audience is None:
             return ()
-        return source.strings(self.audience, "audience=")
+        return strings(self.audience, "audience=")
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, HTTPSciTokenAuth):
@@ -139,7 +148,7 @@ class HTTPSciTokenAuth(AuthBase):
         """
         if self.is_default:
             self._do_as_requests_would(request)
-            if not memory.autopatched:
+            if not patching.on:
                 return request
         plan = make_plan(self, request.url)
         if self.force and plan.token is None:
@@ -222,7 +231,7 @@ class HTTPSciTokenAuth(AuthBase):
         """
         given, name = self.token, "the token given with token="
         if callable(given):
-            given = source.ask(given, url or "")
+            given = ask(given, url or "")
             name = "the token that the token function returned"
             if given is None:
                 return Found(None, "the token function returned none for this URL")
@@ -230,12 +239,12 @@ class HTTPSciTokenAuth(AuthBase):
             return Found(None, "token=False was given")
         if given is None or given is True:
             if type(self).find_token is HTTPSciTokenAuth.find_token:
-                return source.discovered(url, self.audiences, fresh=fresh)
+                return discovered(url, self.audiences, fresh=fresh)
             # A subclass that finds tokens in its own way.
             given, name = self.find_token(url, error=self.force), "the token"
             if given is None:
                 return Found(None, f"{type(self).__name__}.find_token() found none")
-        return Found(source.given_token(given), name=name)
+        return Found(given_token(given), name=name)
 
     def find_token(
         self,
@@ -275,10 +284,10 @@ class HTTPSciTokenAuth(AuthBase):
             if find_func is not None:
                 by_url = default_audience(url) if url else None
                 return find_func(audience=self.audience or by_url, **discover_kwargs)
-            found = source.discovered(url, self.audiences)
+            found = discovered(url, self.audiences)
             if found.token is None or found.trouble:
                 raise found.error()
-            return source.as_scitoken(found.token, discover_kwargs)
+            return as_scitoken(found.token, discover_kwargs)
         except OSError:
             if error:
                 raise

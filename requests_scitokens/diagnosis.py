@@ -12,9 +12,10 @@ from collections.abc import Iterable
 
 import requests
 
-from . import __version__, discovery, trial
+from . import __version__
 from .advice import Facts, advise
 from .auth import HTTPSciTokenAuth
+from .discovery import look_everywhere
 from .files import exposed
 from .look import Look
 from .plan import make_plan
@@ -22,6 +23,7 @@ from .policy import Action
 from .source import as_scitoken
 from .startup_file import autopatch
 from .token import BearerToken, duration, plain
+from .trial import outcome, shown
 
 
 def diagnose(
@@ -45,15 +47,15 @@ def diagnose(
     dict
         What `--json` prints.
     """
-    used, places = _places(discovery.look_everywhere(url, fresh=True))
+    used, places = _places(look_everywhere(url, fresh=True))
     usable = used is not None and not used.expired()
     facts: Facts = {"version": __version__, "places": places, "autopatch": autopatch()}
     if url is not None:
         ways = _ways(url, facts["autopatch"]["hosts_problem"])
-        facts["url"] = {"shown": trial.shown(url), "ways": ways}
+        facts["url"] = {"shown": shown(url), "ways": ways}
         usable = ways[0]["sends"]
     if url is not None and attempt:
-        tries = [trial.attempt(method, url, with_token=one) for one in (False, True)]
+        tries = [outcome(method, url, with_token=one) for one in (False, True)]
         facts["tries"] = tries
         usable = usable and tries[1]["status"] not in (None, 401, 403)
     if verify:

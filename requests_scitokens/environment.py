@@ -12,7 +12,7 @@ from requests import utils
 _HOSTS = "REQUESTS_SCITOKENS_HOSTS"
 
 # What Requests looks for a `.netrc` with, as long as nobody replaces one of them.
-_LOOKS_WITH = (os.path.exists, os.path.expanduser)
+_LOOKS_WITH = (os.path.exists, os.path.expanduser, os.stat)
 
 
 def variables(names: Iterable[str]) -> dict[str, str]:
@@ -53,7 +53,7 @@ def may_have_netrc(look: Callable[..., object]) -> bool:
         os.name != "posix"
         or type(look) is not FunctionType
         or look.__globals__ is not vars(utils)
-        or (os.path.exists, os.path.expanduser) != _LOOKS_WITH
+        or (os.path.exists, os.path.expanduser, os.stat) != _LOOKS_WITH
         # What looks below asks for the real user, and group.
         or (os.getuid(), os.getgid()) != (os.geteuid(), os.getegid())
     ):

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 from requests import PreparedRequest, Response
 from requests.sessions import SessionRedirectMixin
 
-from . import memory
+from .memory import patching
 from .origin import Origin, origin_of
 from .plan import Plan, hosts_now, make_plan
 from .policy import Action, barred
@@ -49,7 +49,7 @@ class Hook:
 
     def __call__(self, response: Response, **kwargs: Any) -> Response:
         """Return the response, or the answer to what came instead."""
-        if self.auth.is_default and not memory.autopatched:
+        if self.auth.is_default and not patching.on:
             return response  # switched off since
         if self.sent is not None:
             if response.status_code in SERVED:
@@ -126,7 +126,7 @@ def follow_redirect(request: PreparedRequest, response: Response) -> None:
     """
     before = getattr(response, "request", None)  # mock adapters may leave it out
     hook = hook_of(request) or (None if before is None else _unhooked.get(before))
-    if hook is None or (hook.auth.is_default and not memory.autopatched):
+    if hook is None or (hook.auth.is_default and not patching.on):
         return
     if "Authorization" not in request.headers:  # else kept, or from .netrc
         plan = make_plan(hook.auth, request.url, hook.home)

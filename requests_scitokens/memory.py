@@ -40,6 +40,12 @@ class Memory:
         self._entries.clear()
 
 
+class Switch:
+    """What is on or off for the whole process."""
+
+    on = False
+
+
 def remember(entries: dict[_Key, _Value], key: _Key, value: _Value) -> None:
     """Keep a value in a dictionary that is not to grow for ever."""
     if len(entries) >= 4096:  # programs that make up paths or hosts; rare
@@ -55,4 +61,4 @@ taken = Memory(10_000)
 said = Memory(10_000)
 
 #: Whether the handlers that the autopatch made do anything; `patch` switches it.
-autopatched = False
+patching = Switch()

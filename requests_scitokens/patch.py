@@ -16,9 +16,9 @@ import requests
 import wrapt
 from requests.sessions import SessionRedirectMixin
 
-from . import memory
 from .auth import HTTPSciTokenAuth
 from .hook import follow_redirect
+from .memory import patching
 
 __all__ = ["disable", "enable", "enabled"]
 
@@ -32,7 +32,7 @@ def enable() -> None:
     caller gives a session, or a request, credentials of any kind, those are used.
     """
     with _switching:
-        memory.autopatched = True
+        patching.on = True
         for owner, name, wrapper in _WRAPPED:
             if _wrapper(owner, name) is None:
                 wrapt.wrap_function_wrapper(owner, name, wrapper)
@@ -44,7 +44,7 @@ def disable() -> None:
     Sessions that were made before are as without credentials from now on.
     """
     with _switching:
-        memory.autopatched = False
+        patching.on = False
         for owner, name, _ in _WRAPPED:
             ours = vars(owner)[name]
             # What others have wrapped around ours stays; ours does nothing now.
@@ -54,7 +54,7 @@ def disable() -> None:
 
 def enabled() -> bool:
     """Tell whether every `requests.Session` defaults to `HTTPSciTokenAuth`."""
-    return memory.autopatched
+    return patching.on
 
 
 # --- what is wrapped around four methods of sessions
@@ -117,7 +117,7 @@ def _follow(
 
 def _give_default(session: requests.Session) -> None:
     # A subclass that has a class attribute or a property keeps it.
-    if memory.autopatched and vars(session).get("auth", session) is None:
+    if patching.on and vars(session).get("auth", session) is None:
         session.auth = HTTPSciTokenAuth.default_for(session)
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, NamedTuple
 
-from . import policy
 from .environment import hosts_setting
 from .memory import said, taken
 from .origin import Origin, origin_of
-from .policy import Action, Verdict
+from .policy import SENDS, Action, HostPattern, Verdict, barred, judge, parse_hosts
 from .source import Found
 from .token import BearerToken
 
@@ -71,14 +70,14 @@ def make_plan(
         Whether token files are read again although nothing about them has changed.
     """
     origin, hosts, asked = origin_of(url), hosts_now(auth), auth.asked
-    why = policy.barred(url or "", origin, hosts=hosts, asked=asked)
+    why = barred(url or "", origin, hosts=hosts, asked=asked)
     if origin is None or why:
         return Plan(None, Verdict(Action.NEVER, why), Found(None), origin)
     found = auth.obtain(url, fresh=fresh)
     token = found.token
     if token is None:
         return Plan(None, Verdict(Action.NEVER, "there is no token"), found, origin)
-    verdict = policy.judge(
+    verdict = judge(
         token,
         origin,
         home=home or origin,
@@ -88,11 +87,11 @@ def make_plan(
         taken=(origin, token.holder) in taken,
         audience=auth.audiences,
     )
-    usable = not found.trouble and verdict.action is not Action.NEVER
+    usable = not found.trouble and verdict.action in SENDS
     return Plan(token if usable else None, verdict, found, origin)
 
 
-def hosts_now(auth: HTTPSciTokenAuth) -> tuple[policy.HostPattern, ...] | None:
+def hosts_now(auth: HTTPSciTokenAuth) -> tuple[HostPattern, ...] | None:
     """Return where tokens may go: by `hosts=`, else by the environment.
 
     Raises
@@ -102,12 +101,12 @@ def hosts_now(auth: HTTPSciTokenAuth) -> tuple[policy.HostPattern, ...] | None:
         sends no token then.
     """
     if auth.hosts is not None:
-        return policy.parse_hosts(auth.hosts)
+        return parse_hosts(auth.hosts)
     text = hosts_setting()
     if not text:
         return None
     try:
-        return policy.parse_hosts(text)
+        return parse_hosts(text)
     except ValueError as error:
         if not auth.is_default:
             raise ValueError(f"REQUESTS_SCITOKENS_HOSTS: {error}") from None

@@ -34,6 +34,12 @@ class Action(Enum):
     NEVER = "do not send it"
 
 
+#: What a token may be sent for without being asked for; and with that, what it may be
+#: sent for at all. These are listed, so that whatever else there may be sends none.
+UNASKED = (Action.ATTACH, Action.ANSWER_REFUSAL)
+SENDS = (*UNASKED, Action.ANSWER_CHALLENGE)
+
+
 class Verdict(NamedTuple):
     """An action, and the row of the decision table it comes from, in words."""
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from requests import PreparedRequest
 
-from . import discovery
-from .discovery import TokenNotFoundError
+from .discovery import TokenNotFoundError, find
 from .files import expiring
 from .look import Look
 from .token import BearerToken, MalformedTokenError
@@ -127,7 +126,7 @@ def given_token(given: SciToken | str | bytes) -> BearerToken:
 
 def discovered(url: str | None, audience: tuple[str, ...], *, fresh: bool = False) -> Found:
     """Discover the user's token; `fresh` as in `discovery.find`."""
-    look, looks = discovery.find(url, audience, fresh=fresh)
+    look, looks = find(url, audience, fresh=fresh)
     last = looks.pop() if look is None and looks[-1].ends else None
     if last is not None:
         return Found(None, f"{last}; correct or remove it", passed=looks)

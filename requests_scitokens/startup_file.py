@@ -8,9 +8,9 @@ import stat
 import sys
 from typing import Any
 
-from . import memory
 from ._startup import OFF, ON, VARIABLE
 from .environment import hosts_setting
+from .memory import patching
 from .policy import parse_hosts
 
 NAME = f"requests_scitokens.{'start' if sys.version_info >= (3, 15) else 'pth'}"
@@ -21,10 +21,10 @@ def autopatch() -> dict[str, Any]:
     files, processed = _files()
     return {
         "variable": os.environ.get(VARIABLE),
-        "on": memory.autopatched,
+        "on": patching.on,
         "state": _state(),
         "files": processed,
-        "problem": "" if memory.autopatched else _problem(files, processed),
+        "problem": "" if patching.on else _problem(files, processed),
         "hosts": os.environ.get("REQUESTS_SCITOKENS_HOSTS", ""),
         "hosts_problem": hosts_problem(),
     }
@@ -52,7 +52,7 @@ def _files() -> tuple[list[str], list[str]]:
 
 
 def _state() -> str:
-    if memory.autopatched:
+    if patching.on:
         return "on in this process"
     setting = os.environ.get(VARIABLE)
     if setting is None:

@@ -88,7 +88,8 @@ class BearerToken:
     def parse(text: str | bytes) -> BearerToken:
         """Read a token from text, with white space around it removed.
 
-        The same text, soon after, is the same object: what servers made of it is there.
+        The same text, soon after, is the same object as a rule, with what servers made
+        of it.
 
         Raises
         ------

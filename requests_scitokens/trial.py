@@ -12,7 +12,7 @@ from .sessions import Session
 from .token import plain
 
 
-def attempt(method: str, url: str, *, with_token: bool) -> dict[str, Any]:
+def outcome(method: str, url: str, *, with_token: bool) -> dict[str, Any]:
     """Make the request; the answer's body is not read."""
     recorder, status, error = _Recorder(), None, None
     try:

@@ -30,7 +30,7 @@ def clean(
     umask = os.umask(0o077)  # token files are for their owner alone
     yield
     os.umask(umask)
-    assert not memory.autopatched, "a test left the autopatch on"
+    assert not memory.patching.on, "a test left the autopatch on"
 
 
 @pytest.fixture

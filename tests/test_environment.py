@@ -53,7 +53,7 @@ def test_requests_is_asked_where_there_may_be_a_netrc(
     assert may_have_netrc(get_netrc_auth) == expected
 
 
-@pytest.mark.parametrize("name", ["exists", "expanduser"])
+@pytest.mark.parametrize("name", ["path.exists", "path.expanduser", "stat"])
 def test_requests_is_asked_where_what_it_looks_with_is_replaced(
     monkeypatch, tmp_path, name
 ):
@@ -61,29 +61,43 @@ def test_requests_is_asked_where_what_it_looks_with_is_replaced(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("NETRC", raising=False)
     assert not may_have_netrc(get_netrc_auth)
-    monkeypatch.setattr(os.path, name, lambda path: path)
+    monkeypatch.setattr(f"os.{name}", lambda path: path)
     assert may_have_netrc(get_netrc_auth)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another user")
-@pytest.mark.parametrize("ids", ["setresuid", "setresgid"])
-def test_requests_is_asked_where_the_process_acts_for_another_user(tmp_path, ids):
-    """The real one may not see what the effective one does."""
+@pytest.mark.parametrize(
+    "become",
+    [
+        "os.setresuid(65534, 0, 0)",
+        "os.setresgid(65534, 4242, 4242); os.setresuid(65534, 65534, 65534)",
+    ],
+    ids=["user", "group"],
+)
+def test_requests_is_asked_where_the_process_acts_for_another(tmp_path, become):
+    """The real user, or group, may not see what the effective one does."""
     home = tmp_path / "home"
-    home.mkdir(mode=0o700)
+    home.mkdir()
     (home / ".netrc").touch()
+    os.chown(home, 0, 4242)
+    home.chmod(0o710)
+    tmp_path.chmod(0o711)
     program = f"""
 import os
-import subprocess
-import sys
 from requests.utils import get_netrc_auth
 from requests_scitokens.environment import may_have_netrc
-os.environ["HOME"] = {str(home)!r}
+os.environ["HOME"] = "home"
 os.environ.pop("NETRC", None)
-os.{ids}(65534, 0, 0)
-print(may_have_netrc(get_netrc_auth), os.access(os.environ["HOME"] + "/.netrc", os.F_OK))
+os.setgroups([])
+{become}
+path = "home/.netrc"
+print(may_have_netrc(get_netrc_auth), os.path.exists(path), os.access(path, os.F_OK))
 """
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    assert done.stdout.split() == ["True", str(ids == "setresgid")]
+    assert done.stdout == "True True False\n"

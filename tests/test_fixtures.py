@@ -129,14 +129,14 @@ def test_an_autopatch_that_was_on_stays_on(pytester, monkeypatch):
         """
         from requests_scitokens import memory
 
-        memory.autopatched = True  # as under REQUESTS_SCITOKENS_AUTOPATCH=1
+        memory.patching.on = True  # as under REQUESTS_SCITOKENS_AUTOPATCH=1
 
         def test_on(scitokens_autopatch):
-            assert memory.autopatched
+            assert memory.patching.on
 
         def test_still_on():
-            assert memory.autopatched
+            assert memory.patching.on
         """
     )
     pytester.runpytest_subprocess().assert_outcomes(passed=2)
-    assert not memory.autopatched
+    assert not memory.patching.on

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -36,3 +41,54 @@ def test_the_version_is_the_distributions():
 def test_other_names_are_not_there():
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         requests_scitokens.nothing  # noqa: B018
+
+
+IMPORTED_TWICE = """
+import sys
+from unittest import mock
+{before}
+with mock.patch.dict(sys.modules):  # as test frameworks do; what is imported here is
+    {inside}                        # gone afterwards
+import requests
+from requests_scitokens import HTTPSciTokenAuth, Session
+url = sys.argv[1]
+with Session() as session:
+    print(session.get(url).status_code)
+print(requests.get(url, auth=HTTPSciTokenAuth()).status_code)
+"""
+
+
+@pytest.mark.parametrize("before", ["import requests_scitokens", "import requests"])
+@pytest.mark.parametrize(
+    "inside",
+    ["import requests_scitokens.sessions", "import requests_scitokens.patch"],
+)
+@pytest.mark.parametrize("setting", ["0", "1"])
+@pytest.mark.usefixtures("trusted")
+def test_modules_that_are_imported_twice_send_no_token_elsewhere(
+    serve, issuer, token_file, before, inside, setting
+):
+    token_file.write_text(issuer.mint(audience="https://elsewhere.example.org"))
+    server = serve(answer="xrootd")
+    program = IMPORTED_TWICE.format(before=before, inside=inside)
+    done = subprocess.run(
+        [sys.executable, "-c", program, f"{server.url}/hello.txt"],
+        env={**os.environ, "REQUESTS_SCITOKENS_AUTOPATCH": setting},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout == "403\n" * 2
+    assert [request.authorization for request in server.received] == [None] * 2
+
+
+def test_modules_import_names_and_not_one_another():
+    """So a module that is imported twice has all its names from the same others."""
+    modules = Path(requests_scitokens.__file__).parent.glob("*.py")
+    names = {module.stem for module in modules}
+    for name in names:
+        source = Path(requests_scitokens.__file__).with_name(f"{name}.py").read_text()
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.ImportFrom) and node.level and node.module is None:
+                assert not names.intersection(one.name for one in node.names), name

@@ -124,7 +124,7 @@ def scitokens_autopatch(
     scitokens_environment: Path,  # noqa: ARG001, which forgets what was before
 ) -> Iterator[None]:
     """Run the test as under `REQUESTS_SCITOKENS_AUTOPATCH=1`."""
-    was_on = memory.autopatched
+    was_on = memory.patching.on
     import requests_scitokens.patch as autopatch
 
     autopatch.enable()
