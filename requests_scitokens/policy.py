@@ -34,8 +34,8 @@ class Action(Enum):
     NEVER = "do not send it"
 
 
-#: What a token may be sent for without being asked for; and with that, what it may be
-#: sent for at all. These are listed, so that whatever else there may be sends none.
+#: What sends a token though the server does not ask for one; and all that sends one.
+#: Listed, so that whatever else there may be sends none.
 UNASKED = (Action.ATTACH, Action.ANSWER_REFUSAL)
 SENDS = (*UNASKED, Action.ANSWER_CHALLENGE)
 
