@@ -29,6 +29,7 @@ HERE = Path(__file__).parent
 ORIGINS = 1000
 REQUESTS = 1000
 TURNS = 20
+# Those that this process may use, where the system tells.
 CPUS = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 # What each competitor does: environment, way of `client.py`, token, and the variables.
@@ -100,7 +101,7 @@ def server():
 
 def use_cpu(index):
     """Keep this process, and what it starts from now on, on one of the CPUs."""
-    if hasattr(os, "sched_setaffinity"):  # Linux has it
+    if CPUS:
         os.sched_setaffinity(0, {CPUS[index]})
 
 

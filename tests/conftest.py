@@ -83,6 +83,13 @@ def world(
 
 
 @pytest.fixture
+def uncovered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run programs that the test starts without coverage, which they would notice."""
+    for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
 def token_file() -> Path:
     """Where discovery finds a token; the test writes it."""
     return Path(os.environ["XDG_RUNTIME_DIR"], f"bt_u{os.geteuid()}")

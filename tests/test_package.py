@@ -85,10 +85,9 @@ def test_modules_that_are_imported_twice_send_no_token_elsewhere(
 
 def test_modules_import_names_and_not_one_another():
     """So a module that is imported twice has all its names from the same others."""
-    modules = Path(requests_scitokens.__file__).parent.glob("*.py")
+    modules = list(Path(requests_scitokens.__file__).parent.glob("*.py"))
     names = {module.stem for module in modules}
-    for name in names:
-        source = Path(requests_scitokens.__file__).with_name(f"{name}.py").read_text()
-        for node in ast.walk(ast.parse(source)):
+    for module in modules:
+        for node in ast.walk(ast.parse(module.read_text())):
             if isinstance(node, ast.ImportFrom) and node.level and node.module is None:
-                assert not names.intersection(one.name for one in node.names), name
+                assert not names.intersection(one.name for one in node.names), module

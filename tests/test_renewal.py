@@ -422,7 +422,7 @@ def test_a_redirect_or_an_error_does_not(serve, token_file, issuer):
     assert not found().accepted
 
 
-def test_a_fresh_look_prefers_what_served_just_now(token_file, good, monkeypatch):
+def test_a_fresh_look_prefers_what_served_just_now(token_file, good):
     """What is there now may be half written; but what served long ago may be too old."""
     found().accepted = time.time()
     token_file.write_text(good[:-5])
