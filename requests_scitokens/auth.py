@@ -14,6 +14,7 @@ from .discovery import TokenNotFoundError
 from .environment import may_have_netrc
 from .hook import home_of, prepare
 from .memory import patching
+from .origin import NOWHERE
 from .plan import make_plan
 from .policy import parse_hosts
 from .source import (
@@ -158,7 +159,7 @@ class HTTPSciTokenAuth(AuthBase):
                 raise found.error(request)
         if "Authorization" in request.headers and not (plan.attached and self.asked):
             return request  # the caller's own credentials
-        prepare(request, self, plan, plan.origin)
+        prepare(request, self, plan, plan.origin or NOWHERE)
         return request
 
     def _do_as_requests_would(self, request: PreparedRequest) -> None:

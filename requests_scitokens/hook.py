@@ -32,7 +32,7 @@ class Hook:
     ----------
     auth : HTTPSciTokenAuth
         Whose request it is.
-    home : Origin or None
+    home : Origin
         Where the caller sent the request.
     sent : BearerToken or None
         The token, if it was attached at once.
@@ -41,7 +41,7 @@ class Hook:
     __slots__ = ("auth", "home", "sent")
 
     def __init__(
-        self, auth: HTTPSciTokenAuth, home: Origin | None, sent: BearerToken | None
+        self, auth: HTTPSciTokenAuth, home: Origin, sent: BearerToken | None
     ) -> None:
         self.auth = auth
         self.home = home
@@ -75,7 +75,7 @@ def home_of(request: PreparedRequest) -> Origin | None:
 
 
 def prepare(
-    request: PreparedRequest, auth: HTTPSciTokenAuth, plan: Plan, home: Origin | None
+    request: PreparedRequest, auth: HTTPSciTokenAuth, plan: Plan, home: Origin
 ) -> None:
     """Attach the token, and see to it that the server's answer comes back.
 

@@ -45,7 +45,8 @@ class Origin(NamedTuple):
         return f"{self.scheme}://{self.netloc}"
 
 
-#: An origin that no request has.
+#: The origin of a URL that has none, as a request to a socket of this machine. No other
+#: URL has the same, so whatever a redirect from there leads to is another.
 NOWHERE = Origin("", "", 0)
 
 

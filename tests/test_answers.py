@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from io import BytesIO
 
 import pytest
 import requests
@@ -256,6 +257,48 @@ def test_a_redirect_from_a_mock_adapter_leads_nowhere_with_a_token(missing):
     follow_redirect(prepared, response)
     assert prepared.hooks == {"response": []}
     assert "Authorization" not in prepared.headers
+
+
+class Socket(requests.adapters.BaseAdapter):
+    """Redirects, as a service behind a socket of this machine may."""
+
+    def __init__(self, location):
+        super().__init__()
+        self.location = location
+
+    def send(self, request, **kwargs):
+        response = requests.Response()
+        response.status_code, response.url = 302, request.url
+        response.request, response.raw = request, BytesIO()
+        response.headers["Location"] = self.location
+        return response
+
+    def close(self):
+        pass
+
+
+@pytest.mark.usefixtures("patched")
+@pytest.mark.parametrize(
+    ("audience", "sent"), [("ANY", [False]), ("{}", [True])], ids=["unbound", "named"]
+)
+@pytest.mark.parametrize(
+    "make",
+    [
+        requests.Session,
+        requests_scitokens.Session,
+        lambda: requests_scitokens.Session(force=True),
+    ],
+    ids=["autopatch", "Session", "force"],
+)
+def test_a_redirect_from_a_url_without_an_origin_leads_to_another_origin(
+    serve, issuer, token_file, make, audience, sent
+):
+    server = serve()
+    token_file.write_text(issuer.mint(audience=audience.format(server.url)))
+    with make() as session:
+        session.mount("http+unix://", Socket(f"{server.url}/hello.txt"))
+        assert session.get("http+unix://socket/").ok is sent[0]
+    assert [bool(one.authorization) for one in server.received] == sent
 
 
 class MockAdapter(requests.adapters.BaseAdapter):
