@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from .challenge import bearer_challenge
 from .environment import hosts_setting
 from .origin import carries_token, is_loopback, origin_of
-from .policy import Action, parse_hosts
+from .policy import ANSWER_CHALLENGE, parse_hosts
 from .token import BearerToken, plain
 
 Facts = dict[str, Any]
@@ -74,7 +74,7 @@ def _about_answer(
             advice.append(_about_refusal(method, token, last))
         elif not carries_token(url):
             advice.append(f"if the token may go there, set {_listing(url, last['url'])}")
-    elif sent and facts["url"]["ways"][-1]["action"] == Action.ANSWER_CHALLENGE.value:
+    elif sent and facts["url"]["ways"][-1]["action"] == ANSWER_CHALLENGE:
         challenges = [one["challenge"] for one in without["exchanges"]]
         if not any(bearer_challenge(one) is not None for one in challenges):
             advice.append(f"for the autopatch, set {_listing(url)}")

@@ -92,10 +92,10 @@ def _answer(
     plan = make_plan(auth, response.request.url, home_of(response.request))
     origin = plan.origin
     if plan.token is None or origin is None:
-        about = f"{plan.verdict.why}, {bool(plan.found.trouble)}"
+        about = f"{plan.rule}, {bool(plan.found.trouble)}"
         _say(auth, response, f"no token was sent: {plan.why}", about)
         return response, None
-    if plan.verdict.action not in UNASKED and not _asks(response):
+    if plan.action not in UNASKED and not _asks(response):
         _say(
             auth,
             response,

@@ -14,7 +14,7 @@ from .discovery import TokenNotFoundError
 from .environment import may_have_netrc
 from .hook import home_of, prepare
 from .memory import patching
-from .origin import NOWHERE
+from .origin import NOWHERE, default_audience
 from .plan import make_plan
 from .policy import parse_hosts
 from .source import (
@@ -26,7 +26,6 @@ from .source import (
     given_token,
     strings,
 )
-from .utils import default_audience
 
 if TYPE_CHECKING:
     from scitokens import SciToken

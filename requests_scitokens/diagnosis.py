@@ -19,7 +19,7 @@ from .discovery import look_everywhere
 from .files import exposed
 from .look import Look
 from .plan import make_plan
-from .policy import Action
+from .policy import NEVER
 from .source import as_scitoken
 from .startup_file import autopatch
 from .token import BearerToken, duration, plain
@@ -186,7 +186,7 @@ def _ways(url: str, hosts_problem: str) -> list[Facts]:
         {
             "way": name,
             "sends": False,
-            "action": Action.NEVER.value if handler.is_default else "raise a ValueError",
+            "action": NEVER if handler.is_default else "raise a ValueError",
             "why": hosts_problem,
         }
         for name, handler in handlers.items()
@@ -196,8 +196,9 @@ def _ways(url: str, hosts_problem: str) -> list[Facts]:
 def _way(name: str, handler: HTTPSciTokenAuth, url: str) -> Facts:
     plan = make_plan(handler, url)
     sends = plan.token is not None
-    action, why = plan.verdict.action.value, plan.verdict.why
+    action: str = plan.action
+    why = plan.rule
     if plan.found.trouble:
         why = "there is no usable token (see above)"
-        action = "raise a TokenNotFoundError" if handler.force else Action.NEVER.value
+        action = "raise a TokenNotFoundError" if handler.force else NEVER
     return {"way": name, "sends": sends, "action": action, "why": why}

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import NamedTuple
 
 from requests import RequestException
 
@@ -15,7 +14,7 @@ from .files import expiring, look_at_file, signature_of
 from .look import Look, look_at_text, trouble
 from .memory import remember
 from .origin import Origin, origin_of
-from .policy import Standing, standing
+from .policy import ELSEWHERE, NAMED, UNBOUND, standing
 from .token import WHITE_SPACE, BearerToken, decode_claims
 
 #: Where the last place is: anybody can put a file there.
@@ -154,10 +153,10 @@ def _look_at_condor(
     place = "$_CONDOR_CREDS"
     try:
         signature = signature_of(os.stat(directory))
-        known = _choices.get((directory, origin, audience))
-        if known is not None and known.signature == signature and not fresh:
-            look = _look_at_use_file(directory, known.name, fresh)
-            if look == known.look and not expiring(look.token):
+        then, name, token = _choices.get((directory, origin, audience), _NO_CHOICE)
+        if then == signature and not fresh:
+            look = _look_at_use_file(directory, name, fresh)
+            if look.token == token and not expiring(look.token):
                 yield look
                 return
         names = [name for name in os.listdir(directory) if name.endswith(".use")]
@@ -172,31 +171,32 @@ def _look_at_condor(
     best = max(looks, key=lambda look: _fit(look.token, origin, audience))
     found = _fit(best.token, origin, audience) > 0
     if found:
-        choice = _Choice(signature, names[looks.index(best)], best)
+        choice = (signature, names[looks.index(best)], best.token)
         remember(_choices, (directory, origin, audience), choice)
     for look in looks:
         if look.token is None:
-            yield look._replace(ends=look.ends and not found)
+            ends = look.ends and not found
+            yield Look(look.place, None, look.reason, ends, look.path)
         elif look is best and found:
             yield look
         else:
-            yield look._replace(reason=_unfit(look.token, origin, audience))
+            reason = _unfit(look.token, origin, audience)
+            yield Look(look.place, look.token, reason, path=look.path)
 
 
 def _look_at_use_file(directory: str, name: str, fresh: bool) -> Look:
     return look_at_file(f"$_CONDOR_CREDS/{name}", os.path.join(directory, name), fresh)
 
 
-class _Choice(NamedTuple):
-    signature: tuple[int, ...]
-    name: str
-    look: Look
-
-
-# (directory, origin, audience): the file chosen from it. HTCondor renames its files
-# into place, which changes the directory. So while that and the chosen file are what
-# they were, none of the other files, of which there may be many, is looked at.
-_choices: dict[tuple[str, Origin | None, tuple[str, ...]], _Choice] = {}
+# (directory, origin, audience): the directory's signature, and the file chosen from it
+# with its token. HTCondor renames its files into place, which changes the directory. So
+# while that and the chosen file are what they were, none of the other files, of which
+# there may be many, is looked at.
+_choices: dict[
+    tuple[str, Origin | None, tuple[str, ...]],
+    tuple[tuple[int, ...], str, BearerToken | None],
+] = {}
+_NO_CHOICE = ((), "", None)
 
 
 def _fit(
@@ -207,9 +207,7 @@ def _fit(
         return 0
     if origin is None:
         return 1
-    return {Standing.NAMED: 2, Standing.UNBOUND: 1, Standing.ELSEWHERE: 0}[
-        standing(token, origin, audience)
-    ]
+    return {NAMED: 2, UNBOUND: 1, ELSEWHERE: 0}[standing(token, origin, audience)]
 
 
 def _unfit(token: BearerToken, origin: Origin | None, audience: tuple[str, ...]) -> str:

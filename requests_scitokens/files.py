@@ -8,7 +8,6 @@ import logging
 import os
 import stat
 import time
-from typing import NamedTuple
 
 from .look import Look, look_at_text, trouble
 from .memory import remember, said
@@ -27,12 +26,22 @@ MOMENT = 1
 TICK = 0.05
 
 
-class _Read(NamedTuple):
-    signature: tuple[int, ...]
-    look: Look
-    changed: float  # when the file did; or was found to be gone
-    settled: bool  # it did so a tick ago or longer, so its signature tells
-    before: BearerToken | None = None  # what was there before
+class _Read:
+    __slots__ = ("before", "changed", "look", "settled", "signature")
+
+    def __init__(
+        self,
+        signature: tuple[int, ...],
+        look: Look,
+        changed: float,  # when the file did; or was found to be gone
+        settled: bool,  # it did so a tick ago or longer, so its signature tells
+        before: BearerToken | None,  # what was there before
+    ) -> None:
+        self.signature = signature
+        self.look = look
+        self.changed = changed
+        self.settled = settled
+        self.before = before
 
 
 # (path, whether it must be the user's own): what the file held.
@@ -72,9 +81,13 @@ def look_at_file(place: str, path: str, fresh: bool, *, own: bool = False) -> Lo
         except OSError as error:
             return Look(place, reason=f"it cannot be read: {trouble(error)}", ends=True)
         remember(_remembered, (path, own), known)
-    look = known.look if known.before is None else _meanwhile(known, fresh)
+    look = known.look
+    if known.before is not None:
+        look = _meanwhile(look, known, fresh)
+    if look.place == place:
+        return look
     # One file may be in two places.
-    return look if look.place == place else look._replace(place=place)
+    return Look(place, look.token, look.reason, look.ends, look.path)
 
 
 def _look_at_nothing(look: Look, path: str, own: bool, fresh: bool) -> Look:
@@ -91,7 +104,7 @@ def _look_at_nothing(look: Look, path: str, own: bool, fresh: bool) -> Look:
         changed = now if lately else 0.0
         known = _Read((), look, changed, settled=True, before=_last(known))
         remember(_remembered, (path, own), known)
-    return _meanwhile(known._replace(look=look), fresh)
+    return _meanwhile(look, known, fresh)
 
 
 def _last(known: _Read | None, now: BearerToken | None = None) -> BearerToken | None:
@@ -104,15 +117,15 @@ def _last(known: _Read | None, now: BearerToken | None = None) -> BearerToken | 
     return last if last.accepted or before is None or before.rejected else before
 
 
-def _meanwhile(known: _Read, fresh: bool) -> Look:
-    """Return what a file holds, or held before where that may be half written.
+def _meanwhile(look: Look, known: _Read, fresh: bool) -> Look:
+    """Return what a file holds now, or held before where that may be half written.
 
     Not everybody renames a new token into place. So for a moment after a file has
     changed, the last token stands in where there is none now, or one that has expired or
     was refused: the last that a server took, if one did. So it does in a `fresh` look,
     which follows a refusal, if a server took it just now.
     """
-    look, before = known.look, known.before
+    before = known.before
     if before is None or abs(time.time() - known.changed) > MOMENT:
         return look
     token = look.token
@@ -124,7 +137,7 @@ def _meanwhile(known: _Read, fresh: bool) -> Look:
     )
     if not doubtful or before.rejected or before.expired():
         return look
-    return look._replace(token=before, reason="", ends=False)
+    return Look(look.place, before, path=look.path)
 
 
 def expiring(token: BearerToken | None) -> bool:
@@ -147,9 +160,10 @@ def _read(place: str, path: str, own: bool, known: _Read | None) -> _Read:
     finally:
         os.close(descriptor)
     if problem:
-        look = Look(place, reason=problem, ends=True, path=path)
+        look = Look(place, reason=problem, ends=True)
     else:
-        look = _judge_content(place, content)._replace(path=path)
+        look = _judge_content(place, content)
+    look.path = path
     if look.token is not None:
         _warn_if_exposed(path, status)
     changed = status.st_ctime

@@ -13,7 +13,7 @@ from requests.sessions import SessionRedirectMixin
 from .memory import patching
 from .origin import Origin, origin_of
 from .plan import Plan, hosts_now, make_plan
-from .policy import Action, barred
+from .policy import NEVER, barred
 from .resend import never_shorten
 from .token import BearerToken
 
@@ -84,7 +84,7 @@ def prepare(
     hook = Hook(auth, home, plan.attached)
     if hook.sent is not None:
         request.headers["Authorization"] = hook.sent.header
-    if auth.is_default and plan.verdict.action is Action.NEVER:
+    if auth.is_default and plan.action == NEVER:
         _unhooked[request] = hook
         return
     others = _hooks(request)

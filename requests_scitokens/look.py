@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from .token import BearerToken, MalformedTokenError
 
 
-class Look(NamedTuple):
+class Look:
     """What one place gave: a token that may be used, or a reason.
 
     Attributes
@@ -24,11 +22,21 @@ class Look(NamedTuple):
         The file, where there is one.
     """
 
-    place: str
-    token: BearerToken | None = None
-    reason: str = ""
-    ends: bool = False
-    path: str = ""
+    __slots__ = ("ends", "path", "place", "reason", "token")
+
+    def __init__(
+        self,
+        place: str,
+        token: BearerToken | None = None,
+        reason: str = "",
+        ends: bool = False,
+        path: str = "",
+    ) -> None:
+        self.place = place
+        self.token = token
+        self.reason = reason
+        self.ends = ends
+        self.path = path
 
     def __str__(self) -> str:
         return f"{self.place}: {self.reason or 'a token'}"

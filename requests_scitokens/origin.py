@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import re
 from functools import lru_cache
-from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from requests import PreparedRequest, RequestException
@@ -28,12 +27,26 @@ TOKEN_PARAMETERS = frozenset(
 )
 
 
-class Origin(NamedTuple):
+class Origin:
     """Scheme, host and port of a URL (RFC 6454), normalised."""
 
-    scheme: str
-    host: str
-    port: int
+    __slots__ = ("host", "port", "scheme")
+
+    def __init__(self, scheme: str, host: str, port: int) -> None:
+        self.scheme = scheme
+        self.host = host
+        self.port = port
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Origin):
+            return NotImplemented
+        return self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def _identity(self) -> tuple[str, str, int]:
+        return (self.scheme, self.host, self.port)
 
     @property
     def netloc(self) -> str:
@@ -114,6 +127,28 @@ def _to_ascii(host: str) -> str:
     except RequestException:
         return ""
     return urlsplit(request.url or "").hostname or ""
+
+
+def default_audience(url: str, scheme: str = "https") -> str:
+    """Return scheme and host of a URL, without the port.
+
+    Parameters
+    ----------
+    url : str
+        The URL; the scheme may be missing.
+    scheme : str, optional
+        The scheme for a URL that has none.
+
+    Examples
+    --------
+    >>> default_audience("https://storage.example.org:1094/data")
+    'https://storage.example.org'
+    >>> default_audience("storage.example.org/data")
+    'https://storage.example.org'
+    """
+    split = urlsplit(url if "://" in url else f"{scheme}://{url}")
+    host = split.hostname or ""
+    return f"{split.scheme}://{f'[{host}]' if ':' in host else host}"
 
 
 def is_address(host: str) -> bool:

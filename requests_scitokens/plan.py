@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from .environment import hosts_setting
 from .memory import said, taken
 from .origin import Origin, origin_of
-from .policy import SENDS, Action, HostPattern, Verdict, barred, judge, parse_hosts
+from .policy import ATTACH, NEVER, SENDS, Action, HostPattern, barred, judge, parse_hosts
 from .source import Found
 from .token import BearerToken
 
@@ -18,35 +18,48 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-class Plan(NamedTuple):
+class Plan:
     """What to do about a request.
 
     Attributes
     ----------
     token : BearerToken or None
         The token, only if it may be sent there, now or in answer to a refusal.
-    verdict : Verdict
-        What may be done, and why.
+    action : Action
+        What may be done.
+    rule : str
+        What says so, in words.
     found : Found
         What there was, and what is wrong with it.
     origin : Origin or None
         Where the request goes.
     """
 
-    token: BearerToken | None
-    verdict: Verdict
-    found: Found
-    origin: Origin | None
+    __slots__ = ("action", "found", "origin", "rule", "token")
+
+    def __init__(
+        self,
+        token: BearerToken | None,
+        action: Action,
+        rule: str,
+        found: Found,
+        origin: Origin | None,
+    ) -> None:
+        self.token = token
+        self.action = action
+        self.rule = rule
+        self.found = found
+        self.origin = origin
 
     @property
     def why(self) -> str:
         """Why it may be sent, or why not; and what to do about that."""
-        return self.found.trouble or self.verdict.why
+        return self.found.trouble or self.rule
 
     @property
     def attached(self) -> BearerToken | None:
         """The token, if it goes with the request at once."""
-        return self.token if self.verdict.action is Action.ATTACH else None
+        return self.token if self.action == ATTACH else None
 
 
 def make_plan(
@@ -70,25 +83,25 @@ def make_plan(
         Whether token files are read again although nothing about them has changed.
     """
     origin, hosts, asked = origin_of(url), hosts_now(auth), auth.asked
-    why = barred(url or "", origin, hosts=hosts, asked=asked)
-    if origin is None or why:
-        return Plan(None, Verdict(Action.NEVER, why), Found(None), origin)
+    rule = barred(url or "", origin, hosts=hosts, asked=asked)
+    if origin is None or rule:
+        return Plan(None, NEVER, rule, Found(None), origin)
     found = auth.obtain(url, fresh=fresh)
     token = found.token
     if token is None:
-        return Plan(None, Verdict(Action.NEVER, "there is no token"), found, origin)
-    verdict = judge(
+        return Plan(None, NEVER, "there is no token", found, origin)
+    action, rule = judge(
         token,
         origin,
-        home=home or origin,
+        redirected=home is not None and home != origin,
         hosts=hosts,
         asked=asked,
         chosen=not auth.is_default,
         taken=(origin, token.holder) in taken,
         audience=auth.audiences,
     )
-    usable = not found.trouble and verdict.action in SENDS
-    return Plan(token if usable else None, verdict, found, origin)
+    usable = not found.trouble and action in SENDS
+    return Plan(token if usable else None, action, rule, found, origin)
 
 
 def hosts_now(auth: HTTPSciTokenAuth) -> tuple[HostPattern, ...] | None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from enum import Enum
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NewType
 
 from .origin import (
     DEFAULT_PORTS,
@@ -25,34 +24,23 @@ ANY_AUDIENCE = frozenset({"ANY", "https://wlcg.cern.ch/jwt/v1/any"})
 _LISTS = "hosts= or REQUESTS_SCITOKENS_HOSTS"
 
 
-class Action(Enum):
-    """What may be done with a token for one request."""
-
-    ATTACH = "attach it at once"
-    ANSWER_REFUSAL = "send it in answer to any 401 or 403"
-    ANSWER_CHALLENGE = "send it in answer to a Bearer challenge"
-    NEVER = "do not send it"
-
+#: What may be done with a token for one request, in words.
+Action = NewType("Action", str)
+ATTACH = Action("attach it at once")
+ANSWER_REFUSAL = Action("send it in answer to any 401 or 403")
+ANSWER_CHALLENGE = Action("send it in answer to a Bearer challenge")
+NEVER = Action("do not send it")
 
 #: What sends a token though the server does not ask for one; and all that sends one.
 #: Listed, so that whatever else there may be sends none.
-UNASKED = (Action.ATTACH, Action.ANSWER_REFUSAL)
-SENDS = (*UNASKED, Action.ANSWER_CHALLENGE)
+UNASKED = (ATTACH, ANSWER_REFUSAL)
+SENDS = (*UNASKED, ANSWER_CHALLENGE)
 
-
-class Verdict(NamedTuple):
-    """An action, and the row of the decision table it comes from, in words."""
-
-    action: Action
-    why: str
-
-
-class Standing(Enum):
-    """How a token's audience relates to an origin."""
-
-    NAMED = "names the origin"
-    UNBOUND = "names no host"
-    ELSEWHERE = "names other hosts"
+#: How a token's audience relates to an origin, in words.
+Standing = NewType("Standing", str)
+NAMED = Standing("names the origin")
+UNBOUND = Standing("names no host")
+ELSEWHERE = Standing("names other hosts")
 
 
 # --- the decision table, from its last row to its first: the lower one decides
@@ -108,13 +96,13 @@ def judge(
     token: BearerToken,
     origin: Origin,
     *,
-    home: Origin | None,
+    redirected: bool,
     hosts: tuple[HostPattern, ...] | None,
     asked: bool,
     chosen: bool,
     taken: bool,
     audience: tuple[str, ...] = (),
-) -> Verdict:
+) -> tuple[Action, str]:
     """Decide what may be done with this token, where nothing bars it.
 
     Parameters
@@ -123,8 +111,8 @@ def judge(
         The token.
     origin : Origin
         Where the request goes.
-    home : Origin or None
-        Where the caller sent it; another one than `origin` after a redirect.
+    redirected : bool
+        Whether the caller sent it to another origin, and a redirect led here.
     hosts : tuple of HostPattern or None
         Where tokens may go; here, whether that was said at all.
     asked : bool
@@ -135,35 +123,42 @@ def judge(
         Whether this origin has taken this token before.
     audience : tuple of str, optional
         What the caller wants the token's audience to be.
+
+    Returns
+    -------
+    action : Action
+        What may be done.
+    why : str
+        The row of the decision table that says so, in words.
     """
     if hosts is not None:
-        return Verdict(Action.ATTACH, f"{_LISTS} lists this server")
-    if origin != home:
+        return ATTACH, f"{_LISTS} lists this server"
+    if redirected:
         # What the caller said of the audience was said of the caller's own URL.
-        if standing(token, origin) is Standing.NAMED:
-            return Verdict(Action.ATTACH, "a redirect led there, and the token names it")
-        return Verdict(
-            Action.NEVER,
+        if standing(token, origin) == NAMED:
+            return ATTACH, "a redirect led there, and the token names it"
+        why = (
             "a redirect led there, and the token does not name it; if it may have the "
-            f"token, list both servers in {_LISTS}",
+            f"token, list both servers in {_LISTS}"
         )
+        return NEVER, why
     if asked:
-        return Verdict(Action.ATTACH, "the token was asked for")
+        return ATTACH, "the token was asked for"
     stands = standing(token, origin, audience)
-    if stands is Standing.NAMED:
-        return Verdict(Action.ATTACH, "the token names this server")
-    if stands is Standing.ELSEWHERE:
-        return Verdict(
-            Action.NEVER,
+    if stands == NAMED:
+        return ATTACH, "the token names this server"
+    if stands == ELSEWHERE:
+        why = (
             f"the token is for {token.whom}, not for this server; get one for it, or list "
-            f"{origin.netloc} in {_LISTS} if it may have this one",
+            f"{origin.netloc} in {_LISTS} if it may have this one"
         )
+        return NEVER, why
     if taken:
-        return Verdict(Action.ATTACH, "this server has taken the token before")
+        return ATTACH, "this server has taken the token before"
     why = "the token names no server, so it waits until this one"
     if chosen:
-        return Verdict(Action.ANSWER_REFUSAL, f"{why} refuses")
-    return Verdict(Action.ANSWER_CHALLENGE, f"{why} asks for it")
+        return ANSWER_REFUSAL, f"{why} refuses"
+    return ANSWER_CHALLENGE, f"{why} asks for it"
 
 
 # --- audiences
@@ -185,7 +180,7 @@ def standing(
     """
     if audience:
         carries = not set(audience).isdisjoint(token.audience)
-        return Standing.NAMED if carries else Standing.ELSEWHERE
+        return NAMED if carries else ELSEWHERE
     return _standing(token.audience, origin)
 
 
@@ -193,20 +188,23 @@ def standing(
 def _standing(audience: tuple[str, ...], origin: Origin) -> Standing:
     entries = [_named_by(entry) for entry in audience]
     if any(entry is not None and entry.matches(origin) for entry in entries):
-        return Standing.NAMED
-    return Standing.ELSEWHERE if entries and None not in entries else Standing.UNBOUND
+        return NAMED
+    return ELSEWHERE if entries and None not in entries else UNBOUND
 
 
-class HostPattern(NamedTuple):
+class HostPattern:
     """Hosts that an entry of `hosts`, or of a token's audience, stands for.
 
     `scheme` and `port` are `None` where any will do. A `host` of `*.example.org`
     stands for what is below `example.org`; an empty one matches nothing.
     """
 
-    scheme: str | None
-    host: str
-    port: int | None
+    __slots__ = ("host", "port", "scheme")
+
+    def __init__(self, scheme: str | None, host: str, port: int | None) -> None:
+        self.scheme = scheme
+        self.host = host
+        self.port = port
 
     def matches(self, origin: Origin) -> bool:
         """Tell whether the origin is one of them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from requests import PreparedRequest
 
@@ -11,7 +11,6 @@ from .discovery import TokenNotFoundError, find
 from .files import expiring
 from .look import Look
 from .token import BearerToken, MalformedTokenError
-from .utils import serialize_token
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     TokenFunction: TypeAlias = Callable[[str], Given]
 
 
-class Found(NamedTuple):
+class Found:
     """A token, and what keeps it from being used, if anything does.
 
     Attributes
@@ -37,10 +36,19 @@ class Found(NamedTuple):
         The places looked in before, and why none of them gave a token.
     """
 
-    token: BearerToken | None
-    trouble: str = ""
-    name: str = "the token"
-    passed: Sequence[Look] = ()
+    __slots__ = ("name", "passed", "token", "trouble")
+
+    def __init__(
+        self,
+        token: BearerToken | None,
+        trouble: str = "",
+        name: str = "the token",
+        passed: Sequence[Look] = (),
+    ) -> None:
+        self.token = token
+        self.trouble = trouble
+        self.name = name
+        self.passed = passed
 
     def error(self, request: PreparedRequest | None = None) -> TokenNotFoundError:
         """Return the exception for those who want a token above all."""
@@ -106,6 +114,32 @@ def strings(value: str | Iterable[str] | None, what: str) -> tuple[str, ...]:
     if not all(isinstance(string, str) for string in found):
         raise TypeError(f"{what} takes a string or a list of strings")
     return found
+
+
+def serialize_token(token: SciToken | str | bytes) -> str:
+    """Return a token as text: as it was serialised, or serialised now.
+
+    Parameters
+    ----------
+    token : scitokens.SciToken, str or bytes
+        The token. A `SciToken` that has not been serialised needs its private key.
+
+    Raises
+    ------
+    ValueError
+        If it is a `SciToken` with neither text nor private key.
+    """
+    if isinstance(token, str):
+        return token
+    if isinstance(token, bytes):
+        return token.decode("latin-1")
+    text = getattr(token, "_serialized_token", None)
+    if not text and not getattr(token, "_key", True):
+        raise ValueError(
+            "the SciToken has not been serialised and holds no private key to do so; "
+            "give the key to SciToken(key=...), or a serialised token"
+        )
+    return serialize_token(text or token.serialize())
 
 
 def given_token(given: SciToken | str | bytes) -> BearerToken:

@@ -50,7 +50,6 @@ class BearerToken:
         Whether a server has refused it.
     """
 
-    # No dataclass: nothing else here would import that module at every program's start.
     __slots__ = (
         "accepted",
         "audience",

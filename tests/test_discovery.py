@@ -795,10 +795,10 @@ def test_the_audience_that_the_caller_wants_is_named(creds):
 
 def test_only_the_chosen_file_is_listed_again_unless_the_look_is_fresh(creds):
     creds(a="opaque", b=UNBOUND)
-    first = list(look_everywhere(STORAGE))
-    again = list(look_everywhere(STORAGE))
-    assert again == [look for look in first if "b.use" not in look.place]
-    assert list(look_everywhere(STORAGE, fresh=True)) == first
+    first = [str(look) for look in look_everywhere(STORAGE)]
+    again = [str(look) for look in look_everywhere(STORAGE)]
+    assert again == [look for look in first if "b.use" not in look]
+    assert [str(look) for look in look_everywhere(STORAGE, fresh=True)] == first
 
 
 def test_a_malformed_file_ends_the_search_only_where_no_other_fits(creds, token_file):

@@ -21,7 +21,7 @@ from urllib3.util import parse_url
 
 from requests_scitokens import HTTPSciTokenAuth, Session
 from requests_scitokens.origin import Origin, is_address, is_loopback, origin_of
-from requests_scitokens.policy import Standing, barred, parse_hosts, standing
+from requests_scitokens.policy import NAMED, barred, parse_hosts, standing
 from requests_scitokens.token import BearerToken
 
 GOOD = Origin("https", "good.example", 443)
@@ -227,7 +227,7 @@ def follow(session: requests.Session, location: str, **auth: object) -> None:
     for url, with_token in led_to:
         if with_token:
             target = connects_to(url)
-            assert target is None or target._replace(port=443) == GOOD
+            assert target is None or Origin(target.scheme, target.host, 443) == GOOD
 
 
 LOCATIONS = [
@@ -322,7 +322,7 @@ def test_no_audience_names_another_host_than_requests_connects_to(text, scheme):
     url = prepare(f"https://{text}/")
     target = connects_to(url) if url else None
     for origin in (GOOD, EVIL):
-        if standing(token, origin) is Standing.NAMED:
+        if standing(token, origin) == NAMED:
             assert target is not None
             assert target.host == origin.host
 
@@ -387,7 +387,7 @@ def test_hosts_never_match_a_name_that_is_not_in_them(text, start):
     ids=ascii,
 )
 def test_an_audience_that_only_looks_like_it_does_not_name_a_host(audience):
-    assert standing(BearerToken("abc", {"aud": audience}), GOOD) is not Standing.NAMED
+    assert standing(BearerToken("abc", {"aud": audience}), GOOD) != NAMED
 
 
 @pytest.mark.parametrize(
@@ -403,7 +403,7 @@ def test_an_audience_that_only_looks_like_it_does_not_name_a_host(audience):
 )
 def test_an_audience_is_normalised_as_urls_are(audience, host):
     origin = Origin("https", host, 443)
-    assert standing(BearerToken("abc", {"aud": audience}), origin) is Standing.NAMED
+    assert standing(BearerToken("abc", {"aud": audience}), origin) == NAMED
     assert origin_of(prepare(audience)) == origin
 
 
@@ -431,12 +431,12 @@ LOOPBACK = Origin("https", "127.0.0.1", 443)
         ("g\u043e\u043ed.example", GOOD),
         ("good.example\u3002", GOOD),
     ],
-    ids=ascii,
+    ids=str,
 )
 def test_another_name_for_an_address_is_another_name_in_audiences_and_hosts(name, origin):
     for audience in (name, f"https://{name}", f"https://{name}/good.example"):
         token = BearerToken("abc", {"aud": audience})
-        assert standing(token, origin) is not Standing.NAMED
+        assert standing(token, origin) != NAMED
     for entry in (name, f"https://{name}", f"*.{name}"):
         with suppress(ValueError):  # refused
             assert not any(pattern.matches(origin) for pattern in parse_hosts([entry]))
@@ -536,7 +536,7 @@ def test_an_address_is_told_from_a_name(host, address):
     ("origin", "text"),
     [
         (GOOD, "https://good.example"),
-        (GOOD._replace(port=80), "https://good.example:80"),
+        (Origin("https", "good.example", 80), "https://good.example:80"),
         (Origin("http", "::1", 80), "http://[::1]"),
         (Origin("http", "::1", 8080), "http://[::1]:8080"),
     ],

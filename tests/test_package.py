@@ -91,3 +91,12 @@ def test_modules_import_names_and_not_one_another():
         for node in ast.walk(ast.parse(module.read_text())):
             if isinstance(node, ast.ImportFrom) and node.level and node.module is None:
                 assert not names.intersection(one.name for one in node.names), module
+
+
+def test_no_class_is_slow_to_define():
+    """Every program that imports Requests defines them, with the autopatch on."""
+    slow = {"dataclass", "Enum", "NamedTuple", "namedtuple"}
+    for module in Path(requests_scitokens.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(module.read_text())):
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                assert not slow.intersection(one.name for one in node.names), module

@@ -13,9 +13,14 @@ from requests_scitokens.origin import (
     origin_of,
 )
 from requests_scitokens.policy import (
+    ANSWER_CHALLENGE,
+    ANSWER_REFUSAL,
+    ATTACH,
+    ELSEWHERE,
+    NAMED,
+    NEVER,
+    UNBOUND,
     Action,
-    HostPattern,
-    Standing,
     barred,
     judge,
     parse_hosts,
@@ -24,13 +29,12 @@ from requests_scitokens.policy import (
 from requests_scitokens.token import BearerToken
 
 STORAGE = "https://storage.example.org"
-ELSEWHERE = "https://elsewhere.example.org"
+OTHER = "https://other.example.org"
 START = "https://start.example.org"
 DATA = f"{STORAGE}/data"
 HTTP = "http://storage.example.org/data"
 
-ATTACH, NEVER = Action.ATTACH, Action.NEVER
-REFUSAL, CHALLENGE = Action.ANSWER_REFUSAL, Action.ANSWER_CHALLENGE
+REFUSAL, CHALLENGE = ANSWER_REFUSAL, ANSWER_CHALLENGE
 
 
 def token_for(*audience: str) -> BearerToken:
@@ -53,28 +57,28 @@ def decide(
     if barred(url, origin, hosts=patterns, asked=asked):
         return NEVER
     assert origin is not None
-    verdict = judge(
+    action, why = judge(
         token,
         origin,
-        home=origin_of(home) if home else origin,
+        redirected=bool(home) and origin_of(home) != origin,
         hosts=patterns,
         asked=asked,
         chosen=chosen,
         taken=taken,
         audience=audience,
     )
-    assert verdict.why
-    return verdict.action
+    assert why
+    return action
 
 
 # The columns of the table. What was asked for is sent whatever its audience says, so
 # the least welcome one stands for all.
 COLUMNS: dict[str, dict[str, Any]] = {
-    "asked for": {"token": token_for(ELSEWHERE), "asked": True},
+    "asked for": {"token": token_for(OTHER), "asked": True},
     "names the origin": {"token": token_for(STORAGE)},
     "unbound, chosen": {"token": token_for()},
     "unbound, default": {"token": token_for(), "chosen": False},
-    "elsewhere": {"token": token_for(ELSEWHERE)},
+    "elsewhere": {"token": token_for(OTHER)},
 }
 
 # "Wait" and "answer" are one action each: what a token waits for is what it answers.
@@ -179,29 +183,29 @@ CELLS = [
 
 @pytest.mark.parametrize(("situation", "action"), CELLS)
 def test_every_cell_of_the_decision_table(situation, action):
-    assert decide(**situation) is action
+    assert decide(**situation) == action
 
 
 @pytest.mark.parametrize("chosen", [True, False])
 @pytest.mark.parametrize("taken", [True, False])
 @pytest.mark.parametrize(
-    ("audience", "action"), [(STORAGE, ATTACH), (ELSEWHERE, NEVER)], ids=["named", "not"]
+    ("audience", "action"), [(STORAGE, ATTACH), (OTHER, NEVER)], ids=["named", "not"]
 )
 def test_an_audience_that_is_a_host_decides_whoever_put_the_handler_there(
     audience, action, chosen, taken
 ):
-    assert decide(DATA, token_for(audience), chosen=chosen, taken=taken) is action
+    assert decide(DATA, token_for(audience), chosen=chosen, taken=taken) == action
 
 
 def test_what_was_asked_for_follows_a_redirect_to_what_it_names():
-    assert decide(DATA, token_for(STORAGE), home=START, asked=True) is ATTACH
+    assert decide(DATA, token_for(STORAGE), home=START, asked=True) == ATTACH
 
 
 @pytest.mark.parametrize("asked", [True, False])
 def test_audience_says_nothing_of_where_a_redirect_leads(asked):
     situation = {"home": START, "asked": asked, "audience": ("mine",)}
-    assert decide(DATA, token_for("mine"), **situation) is NEVER
-    assert decide(DATA, token_for("mine", STORAGE), **situation) is ATTACH
+    assert decide(DATA, token_for("mine"), **situation) == NEVER
+    assert decide(DATA, token_for("mine", STORAGE), **situation) == ATTACH
 
 
 @pytest.mark.parametrize(
@@ -216,7 +220,7 @@ def test_audience_says_nothing_of_where_a_redirect_leads(asked):
     ],
 )
 def test_audience_alone_decides_where_it_is_given(has, action):
-    assert decide(DATA, token_for(*has), audience=("mine", "yours")) is action
+    assert decide(DATA, token_for(*has), audience=("mine", "yours")) == action
 
 
 @pytest.mark.parametrize(
@@ -228,7 +232,7 @@ def test_audience_alone_decides_where_it_is_given(has, action):
     ],
 )
 def test_a_token_in_the_url_lifts_no_other_rule(situation):
-    assert decide(token=token_for(ELSEWHERE), asked=True, **situation) is NEVER
+    assert decide(token=token_for(OTHER), asked=True, **situation) == NEVER
 
 
 @pytest.mark.parametrize(
@@ -236,13 +240,13 @@ def test_a_token_in_the_url_lifts_no_other_rule(situation):
 )
 def test_plain_http_to_loopback_is_as_good_as_https(netloc):
     url = f"http://{netloc}/data"
-    assert decide(url, token_for(), asked=True) is ATTACH
-    assert decide(url, token_for(f"http://{netloc}")) is ATTACH
-    assert decide(url, token_for()) is REFUSAL
-    assert decide(url, token_for(), chosen=False) is CHALLENGE
-    assert decide(url, token_for(STORAGE)) is NEVER
-    assert decide(url, token_for(), hosts=netloc) is ATTACH
-    assert decide(url, token_for(), hosts="storage.example.org") is NEVER
+    assert decide(url, token_for(), asked=True) == ATTACH
+    assert decide(url, token_for(f"http://{netloc}")) == ATTACH
+    assert decide(url, token_for()) == REFUSAL
+    assert decide(url, token_for(), chosen=False) == CHALLENGE
+    assert decide(url, token_for(STORAGE)) == NEVER
+    assert decide(url, token_for(), hosts=netloc) == ATTACH
+    assert decide(url, token_for(), hosts="storage.example.org") == NEVER
 
 
 @pytest.mark.parametrize(
@@ -250,7 +254,7 @@ def test_plain_http_to_loopback_is_as_good_as_https(netloc):
     ["http://localhost.evil.example/", "http://127.0.0.1.evil.example/", "http://127.1/"],
 )
 def test_what_only_looks_like_loopback_is_not(url):
-    assert decide(url, token_for(), asked=True) is NEVER
+    assert decide(url, token_for(), asked=True) == NEVER
 
 
 @pytest.mark.parametrize(
@@ -290,56 +294,56 @@ def test_urls_that_carry_none_are_not(url):
     ("audience", "expected"),
     [
         # URLs
-        (["https://storage.example.org"], Standing.NAMED),
-        (["https://storage.example.org/"], Standing.NAMED),
-        (["https://storage.example.org/some/path?a=b#c"], Standing.NAMED),
-        (["https://storage.example.org:443"], Standing.NAMED),
-        (["HTTPS://Storage.Example.ORG."], Standing.NAMED),
-        (["https://storage.example.org:1094"], Standing.ELSEWHERE),
-        (["http://storage.example.org"], Standing.ELSEWHERE),
-        (["https://other.example.org"], Standing.ELSEWHERE),
-        (["https://example.org"], Standing.ELSEWHERE),
-        (["https://a.storage.example.org"], Standing.ELSEWHERE),
+        (["https://storage.example.org"], NAMED),
+        (["https://storage.example.org/"], NAMED),
+        (["https://storage.example.org/some/path?a=b#c"], NAMED),
+        (["https://storage.example.org:443"], NAMED),
+        (["HTTPS://Storage.Example.ORG."], NAMED),
+        (["https://storage.example.org:1094"], ELSEWHERE),
+        (["http://storage.example.org"], ELSEWHERE),
+        (["https://other.example.org"], ELSEWHERE),
+        (["https://example.org"], ELSEWHERE),
+        (["https://a.storage.example.org"], ELSEWHERE),
         # a scheme that HTTP does not know is ignored
-        (["roots://storage.example.org"], Standing.NAMED),
-        (["davs://storage.example.org:443/path"], Standing.NAMED),
-        (["root://other.example.org"], Standing.ELSEWHERE),
+        (["roots://storage.example.org"], NAMED),
+        (["davs://storage.example.org:443/path"], NAMED),
+        (["root://other.example.org"], ELSEWHERE),
         # host names, and host:port
-        (["storage.example.org"], Standing.NAMED),
-        (["storage.example.org:443"], Standing.NAMED),
-        (["storage.example.org:1094"], Standing.ELSEWHERE),
-        (["other.example.org"], Standing.ELSEWHERE),
-        (["localhost:443"], Standing.ELSEWHERE),
+        (["storage.example.org"], NAMED),
+        (["storage.example.org:443"], NAMED),
+        (["storage.example.org:1094"], ELSEWHERE),
+        (["other.example.org"], ELSEWHERE),
+        (["localhost:443"], ELSEWHERE),
         # logical names, and whatever is neither
-        ([], Standing.UNBOUND),
-        (["my-service"], Standing.UNBOUND),
-        (["storage"], Standing.UNBOUND),
-        (["urn:example:storage"], Standing.UNBOUND),
-        (["https"], Standing.UNBOUND),
-        ([""], Standing.UNBOUND),
+        ([], UNBOUND),
+        (["my-service"], UNBOUND),
+        (["storage"], UNBOUND),
+        (["urn:example:storage"], UNBOUND),
+        (["https"], UNBOUND),
+        ([""], UNBOUND),
         # any audience
-        (["ANY"], Standing.UNBOUND),
-        (["https://wlcg.cern.ch/jwt/v1/any"], Standing.UNBOUND),
-        (["https://wlcg.cern.ch/jwt/v1/other"], Standing.ELSEWHERE),
+        (["ANY"], UNBOUND),
+        (["https://wlcg.cern.ch/jwt/v1/any"], UNBOUND),
+        (["https://wlcg.cern.ch/jwt/v1/other"], ELSEWHERE),
         # several
-        (["https://other.example.org", "storage.example.org"], Standing.NAMED),
-        (["my-service", "storage.example.org"], Standing.NAMED),
-        (["ANY", "storage.example.org"], Standing.NAMED),
-        (["https://other.example.org", "a.example.org"], Standing.ELSEWHERE),
-        (["https://other.example.org", "my-service"], Standing.UNBOUND),
-        (["https://other.example.org", "ANY"], Standing.UNBOUND),
+        (["https://other.example.org", "storage.example.org"], NAMED),
+        (["my-service", "storage.example.org"], NAMED),
+        (["ANY", "storage.example.org"], NAMED),
+        (["https://other.example.org", "a.example.org"], ELSEWHERE),
+        (["https://other.example.org", "my-service"], UNBOUND),
+        (["https://other.example.org", "ANY"], UNBOUND),
     ],
     ids=repr,
 )
 def test_how_an_audience_relates_to_an_origin(audience, expected):
     origin = Origin("https", "storage.example.org", 443)
-    assert standing(token_for(*audience), origin) is expected
+    assert standing(token_for(*audience), origin) == expected
 
 
 def test_a_missing_port_in_an_audience_is_any_port():
     origin = Origin("https", "storage.example.org", 1094)
     for audience in ("https://storage.example.org", "storage.example.org"):
-        assert standing(token_for(audience), origin) is Standing.NAMED
+        assert standing(token_for(audience), origin) == NAMED
 
 
 # --- hosts
@@ -367,7 +371,7 @@ def test_a_missing_port_in_an_audience_is_any_port():
     ids=repr,
 )
 def test_hosts_are_read(hosts, patterns):
-    assert parse_hosts(hosts) == tuple(HostPattern(*pattern) for pattern in patterns)
+    assert [(one.scheme, one.host, one.port) for one in parse_hosts(hosts)] == patterns
 
 
 STAR = "a star stands only for what is below a name"
