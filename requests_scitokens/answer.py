@@ -10,7 +10,7 @@ from requests import Response
 
 from .hook import SERVED, home_of, hook_of
 from .memory import said, taken
-from .origin import origin_of
+from .origin import Origin, origin_of
 from .plan import make_plan
 from .policy import UNASKED
 from .resend import rewound, send_again
@@ -48,17 +48,18 @@ def answer_refusal(
     request = getattr(response, "request", None)
     if request is None or getattr(response, "connection", None) is None:
         return response  # mock adapters make such responses
+    home = home_of(response)
     sent: BearerToken | None
     if "Authorization" not in request.headers:
-        response, sent = _answer(auth, response, kwargs)
+        response, sent = _answer(auth, response, home, kwargs)
     else:
-        hook = hook_of(request)
+        hook = hook_of(response)
         sent = hook.sent if hook else None
         if sent is not None and sent.header != request.headers["Authorization"]:
             sent = None  # somebody else's credentials, and theirs to renew
     if sent is None or response.status_code not in REFUSED:
         return response
-    return _renew(auth, response, sent, kwargs)
+    return _renew(auth, response, home, sent, kwargs)
 
 
 def send(
@@ -83,13 +84,16 @@ def send(
 
 
 def _answer(
-    auth: HTTPSciTokenAuth, response: Response, kwargs: dict[str, Any]
+    auth: HTTPSciTokenAuth,
+    response: Response,
+    home: Origin | None,
+    kwargs: dict[str, Any],
 ) -> tuple[Response, BearerToken | None]:
     """Answer the refusal of a request that had no credentials.
 
     Returns the next response, or this one, and the token if it was sent.
     """
-    plan = make_plan(auth, response.request.url, home_of(response.request))
+    plan = make_plan(auth, response.request.url, home)
     origin = plan.origin
     if plan.token is None or origin is None:
         about = f"{plan.rule}, {bool(plan.found.trouble)}"
@@ -112,7 +116,11 @@ def _answer(
 
 
 def _renew(
-    auth: HTTPSciTokenAuth, response: Response, sent: BearerToken, kwargs: dict[str, Any]
+    auth: HTTPSciTokenAuth,
+    response: Response,
+    home: Origin | None,
+    sent: BearerToken,
+    kwargs: dict[str, Any],
 ) -> Response:
     """Answer the refusal of the token itself, with a different one."""
     sent.rejected = True
@@ -120,7 +128,7 @@ def _renew(
     challenge = _challenge(response) or {}
     if challenge.get("error") != "insufficient_scope":
         taken.discard((origin_of(request.url), sent.holder))
-    plan = make_plan(auth, request.url, home_of(request), fresh=True)
+    plan = make_plan(auth, request.url, home, fresh=True)
     given = auth.token is not None and not callable(auth.token)  # there is only this one
     if plan.token is not None and plan.token != sent and not given:
         answer = send(auth, response, plan.token, kwargs)

@@ -12,7 +12,7 @@ from requests.auth import AuthBase
 from .answer import REFUSED, answer_refusal, send
 from .discovery import TokenNotFoundError
 from .environment import may_have_netrc
-from .hook import home_of, prepare
+from .hook import earlier_home, home_of, prepare
 from .memory import patching
 from .origin import NOWHERE, default_audience
 from .plan import make_plan
@@ -150,7 +150,8 @@ class HTTPSciTokenAuth(AuthBase):
             self._do_as_requests_would(request)
             if not patching.on:
                 return request
-        plan = make_plan(self, request.url)
+        home = earlier_home(request, self)
+        plan = make_plan(self, request.url, home)
         if self.force and plan.token is None:
             # Where no token may go, nobody has looked for one yet.
             found = plan.found if plan.found.trouble else self.obtain(request.url)
@@ -158,7 +159,7 @@ class HTTPSciTokenAuth(AuthBase):
                 raise found.error(request)
         if "Authorization" in request.headers and not (plan.attached and self.asked):
             return request  # the caller's own credentials
-        prepare(request, self, plan, plan.origin or NOWHERE)
+        prepare(request, self, plan, home or plan.origin or NOWHERE)
         return request
 
     def _do_as_requests_would(self, request: PreparedRequest) -> None:
@@ -202,7 +203,7 @@ class HTTPSciTokenAuth(AuthBase):
 
         The parameters are those of `handle_response`.
         """
-        plan = make_plan(self, response.request.url, home_of(response.request))
+        plan = make_plan(self, response.request.url, home_of(response))
         return send(self, response, plan.token, kwargs) if plan.token else response
 
     def generate_bearer_header(self, response: Response | None = None) -> str | None:

@@ -78,7 +78,7 @@ def look_everywhere(
     Of HTCondor's directory only the file that was chosen before is looked at, where
     that still holds and the look is not to be `fresh`.
     """
-    values = variables(_NOT_SET)
+    values = variables(_NAMES)
     # The last two are what IGWN's tools document, in the same two forms.
     for name in ("BEARER_TOKEN", "BEARER_TOKEN_FILE", "SCITOKEN", "SCITOKEN_FILE"):
         if name not in values:
@@ -123,18 +123,17 @@ def _look_at_named_file(name: str, path: str, fresh: bool) -> Look:
     return look_at_file(f"${name} ({path})", path, fresh)
 
 
+_NAMES = (
+    "BEARER_TOKEN",
+    "BEARER_TOKEN_FILE",
+    "SCITOKEN",
+    "SCITOKEN_FILE",
+    "_CONDOR_CREDS",
+    "XDG_RUNTIME_DIR",
+)
+
 # Most places are not there, for every request anew.
-_NOT_SET = {
-    name: Look(f"${name}", reason="not set")
-    for name in (
-        "BEARER_TOKEN",
-        "BEARER_TOKEN_FILE",
-        "SCITOKEN",
-        "SCITOKEN_FILE",
-        "_CONDOR_CREDS",
-        "XDG_RUNTIME_DIR",
-    )
-}
+_NOT_SET = {name: Look(f"${name}", reason="not set") for name in _NAMES}
 
 
 @lru_cache(maxsize=16)
@@ -153,10 +152,10 @@ def _look_at_condor(
     place = "$_CONDOR_CREDS"
     try:
         signature = signature_of(os.stat(directory))
-        then, name, token = _choices.get((directory, origin, audience), _NO_CHOICE)
+        then, name, chosen = _choices.get((directory, origin, audience), _NO_CHOICE)
         if then == signature and not fresh:
             look = _look_at_use_file(directory, name, fresh)
-            if look.token == token and not expiring(look.token):
+            if look is chosen and not expiring(look.token):
                 yield look
                 return
         names = [name for name in os.listdir(directory) if name.endswith(".use")]
@@ -171,7 +170,7 @@ def _look_at_condor(
     best = max(looks, key=lambda look: _fit(look.token, origin, audience))
     found = _fit(best.token, origin, audience) > 0
     if found:
-        choice = (signature, names[looks.index(best)], best.token)
+        choice = (signature, names[looks.index(best)], best)
         remember(_choices, (directory, origin, audience), choice)
     for look in looks:
         if look.token is None:
@@ -188,13 +187,13 @@ def _look_at_use_file(directory: str, name: str, fresh: bool) -> Look:
     return look_at_file(f"$_CONDOR_CREDS/{name}", os.path.join(directory, name), fresh)
 
 
-# (directory, origin, audience): the directory's signature, and the file chosen from it
-# with its token. HTCondor renames its files into place, which changes the directory. So
+# (directory, origin, audience): the directory's signature, the file chosen from it, and
+# what that held. HTCondor renames its files into place, which changes the directory. So
 # while that and the chosen file are what they were, none of the other files, of which
 # there may be many, is looked at.
 _choices: dict[
     tuple[str, Origin | None, tuple[str, ...]],
-    tuple[tuple[int, ...], str, BearerToken | None],
+    tuple[tuple[int, ...], str, Look | None],
 ] = {}
 _NO_CHOICE = ((), "", None)
 

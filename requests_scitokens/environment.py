@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import lru_cache
 from types import FunctionType
+from urllib.parse import urlsplit
 
 from requests import utils
 
+from .origin import is_loopback
+
 _HOSTS = "REQUESTS_SCITOKENS_HOSTS"
+_PROXIES = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
 
 # What Requests looks for a `.netrc` with, as long as nobody replaces one of them.
 _LOOKS_WITH = (os.path.exists, os.path.expanduser, os.stat)
 
 
-def variables(names: Iterable[str]) -> dict[str, str]:
+def variables(names: tuple[str, ...]) -> dict[str, str]:
     """Return those of these environment variables that are set.
 
     `os.environ.get` raises and catches two exceptions for each that is not set, and most
@@ -26,8 +30,8 @@ def variables(names: Iterable[str]) -> dict[str, str]:
     if behind is None:  # somebody's replacement
         return {one: value for one in names if (value := environ.get(one)) is not None}
     found = {}
-    for name in names:
-        value = behind.get(_key(name))
+    for name, key in _keys(names):
+        value = behind.get(key)
         if value is not None:
             found[name] = environ.decodevalue(value)
     return found
@@ -36,6 +40,20 @@ def variables(names: Iterable[str]) -> dict[str, str]:
 def hosts_setting() -> str:
     """Return what `REQUESTS_SCITOKENS_HOSTS` says; an empty string says nothing."""
     return variables((_HOSTS,)).get(_HOSTS, "").strip()
+
+
+def leaves_by_proxy(url: str) -> bool:
+    """Tell whether the environment's proxy for a plain http URL is another machine.
+
+    Requests does not except loopback: `NO_PROXY` has to.
+    """
+    if not variables(_PROXIES):
+        return False
+    proxy = utils.select_proxy(url, utils.get_environ_proxies(url))
+    if not proxy:
+        return False
+    host = urlsplit(utils.prepend_scheme_if_needed(proxy, "http")).hostname
+    return not is_loopback(host or "")
 
 
 def may_have_netrc(look: Callable[..., object]) -> bool:
@@ -70,5 +88,5 @@ def may_have_netrc(look: Callable[..., object]) -> bool:
 
 
 @lru_cache(maxsize=16)
-def _key(name: str) -> object:
-    return os.environ.encodekey(name)
+def _keys(names: tuple[str, ...]) -> list[tuple[str, object]]:
+    return [(name, os.environ.encodekey(name)) for name in names]

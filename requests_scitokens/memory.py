@@ -53,7 +53,7 @@ def remember(entries: dict[_Key, _Value], key: _Key, value: _Value) -> None:
     entries[key] = value
 
 
-#: (origin, holder): which origin has taken whose unbound token, and so gets it at
+#: (origin, holder): which origin has taken whose token, and so gets it at
 #: once (the protection spaces of RFC 9110 section 11.5, one for each origin).
 taken = Memory(10_000)
 

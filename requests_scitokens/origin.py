@@ -30,8 +30,6 @@ TOKEN_PARAMETERS = frozenset(
 class Origin:
     """Scheme, host and port of a URL (RFC 6454), normalised."""
 
-    __slots__ = ("host", "port", "scheme")
-
     def __init__(self, scheme: str, host: str, port: int) -> None:
         self.scheme = scheme
         self.host = host
@@ -40,19 +38,22 @@ class Origin:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Origin):
             return NotImplemented
-        return self._identity() == other._identity()
+        return (
+            self.host == other.host
+            and self.port == other.port
+            and self.scheme == other.scheme
+        )
 
     def __hash__(self) -> int:
-        return hash(self._identity())
-
-    def _identity(self) -> tuple[str, str, int]:
-        return (self.scheme, self.host, self.port)
+        return hash((self.scheme, self.host, self.port))
 
     @property
     def netloc(self) -> str:
         """Host and port as a URL has them; a default port is left out."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+        return (
+            host if self.port == DEFAULT_PORTS.get(self.scheme) else f"{host}:{self.port}"
+        )
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.netloc}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from .environment import hosts_setting
+from .environment import hosts_setting, leaves_by_proxy
 from .memory import said, taken
 from .origin import Origin, origin_of
 from .policy import ATTACH, NEVER, SENDS, Action, HostPattern, barred, judge, parse_hosts
@@ -83,7 +83,7 @@ def make_plan(
         Whether token files are read again although nothing about them has changed.
     """
     origin, hosts, asked = origin_of(url), hosts_now(auth), auth.asked
-    rule = barred(url or "", origin, hosts=hosts, asked=asked)
+    rule = why_barred(url or "", origin, hosts, asked)
     if origin is None or rule:
         return Plan(None, NEVER, rule, Found(None), origin)
     found = auth.obtain(url, fresh=fresh)
@@ -102,6 +102,14 @@ def make_plan(
     )
     usable = not found.trouble and action in SENDS
     return Plan(token if usable else None, action, rule, found, origin)
+
+
+def why_barred(
+    url: str, origin: Origin | None, hosts: tuple[HostPattern, ...] | None, asked: bool
+) -> str:
+    """Say why no token at all may go to this URL, from here; as `policy.barred`."""
+    proxied = origin is not None and origin.scheme == "http" and leaves_by_proxy(url)
+    return barred(url, origin, hosts=hosts, asked=asked, proxied=proxied)
 
 
 def hosts_now(auth: HTTPSciTokenAuth) -> tuple[HostPattern, ...] | None:

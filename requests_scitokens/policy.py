@@ -52,6 +52,7 @@ def barred(
     *,
     hosts: tuple[HostPattern, ...] | None,
     asked: bool,
+    proxied: bool = False,
 ) -> str:
     """Say why no token at all may go to this URL; an empty string if one may.
 
@@ -65,6 +66,8 @@ def barred(
         Where tokens may go; `None` for no such limit.
     asked : bool
         Whether the caller asked for the token (`token=`, `force=True`).
+    proxied : bool, optional
+        Whether it goes to another machine first, and in plain http.
     """
     if origin is None:
         return (
@@ -77,7 +80,7 @@ def barred(
     # RFC 6750 section 5.3: bearer tokens travel under TLS only.
     if (
         origin.scheme == "http"
-        and not is_loopback(origin.host)
+        and (proxied or not is_loopback(origin.host))
         and not any(entry.scheme == "http" for entry in listed)
     ):
         return (
@@ -219,7 +222,7 @@ class HostPattern:
         )
 
 
-_NOWHERE = HostPattern(None, "", None)
+_NO_HOST = HostPattern(None, "", None)
 
 
 @lru_cache(maxsize=1024)
@@ -236,7 +239,7 @@ def _named_by(entry: str) -> HostPattern | None:
     # A path is ignored, and so is a scheme that HTTP does not know (roots, davs).
     found = split_host_port(re.split(r"[/?#]", rest, maxsplit=1)[0])
     known = scheme.lower() if scheme.lower() in DEFAULT_PORTS else None
-    return HostPattern(known, *found) if found else _NOWHERE
+    return HostPattern(known, *found) if found else _NO_HOST
 
 
 # --- hosts= and REQUESTS_SCITOKENS_HOSTS

@@ -42,24 +42,13 @@ class BearerToken:
         When it expires, in seconds since the epoch; infinity if it never says.
     header : str
         The `Authorization` field's value (RFC 6750 section 2.1).
-    holder : tuple of str
+    holder : tuple
         What stays the same when the token is renewed: who issued it, for whom.
     accepted : float
         When a server last took it, in seconds since the epoch; 0 if none has.
     rejected : bool
         Whether a server has refused it.
     """
-
-    __slots__ = (
-        "accepted",
-        "audience",
-        "claims",
-        "expires",
-        "header",
-        "holder",
-        "rejected",
-        "serialized",
-    )
 
     def __init__(self, serialized: str, claims: dict[str, Any] | None = None) -> None:
         self.serialized = serialized
@@ -132,14 +121,13 @@ def _expires(claims: dict[str, Any]) -> float:
     return math.inf if math.isnan(seconds) else max(0.0, seconds)
 
 
-def _holder(token: BearerToken) -> tuple[str, ...]:
+def _holder(token: BearerToken) -> tuple[str | None, ...]:
     claims = token.claims or {}
-    who = (claims.get("iss"), claims.get("sub"))
-    # RFC 7519 section 4.1 has strings there; whatever else names nobody.
-    named = all(name is None or isinstance(name, str) for name in who)
-    if token.claims is None or not named:
+    issuer, subject = claims.get("iss"), claims.get("sub")
+    # RFC 7519 section 4.1 has strings there, if any; whatever else names nobody.
+    if not isinstance(issuer, str) or not isinstance(subject, (str, type(None))):
         return (token.serialized,)
-    return (*map(str, who), *token.audience)
+    return (issuer, subject, *token.audience)
 
 
 @lru_cache(maxsize=256)

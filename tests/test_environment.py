@@ -19,14 +19,14 @@ def test_a_variable_has_the_value_that_it_has_now(monkeypatch, value):
             monkeypatch.delenv("SCITOKEN", raising=False)
         else:
             monkeypatch.setenv("SCITOKEN", now)
-        assert variables(["SCITOKEN"]).get("SCITOKEN") == os.environ.get("SCITOKEN") == now
+        assert variables(("SCITOKEN",)).get("SCITOKEN") == os.environ.get("SCITOKEN") == now
 
 
 @pytest.mark.parametrize("mapping", [{}, {"SCITOKEN": "value"}])
 def test_an_environment_that_was_replaced_is_the_one_that_counts(monkeypatch, mapping):
     """As test helpers do."""
     monkeypatch.setattr(os, "environ", mapping)
-    assert variables(["SCITOKEN"]) == mapping
+    assert variables(("SCITOKEN",)) == mapping
 
 
 @pytest.mark.parametrize(

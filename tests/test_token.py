@@ -229,7 +229,10 @@ def test_another_issuer_subject_or_audience_is_another_holder(other):
     assert claiming(**other).holder != claiming(iss="https://issuer", sub="me").holder
 
 
-@pytest.mark.parametrize("claim", ["iss", "sub"])
-def test_a_holder_that_is_no_string_is_nobody_else(claim):
-    one, other = (claiming(**{claim: [1], "jti": jti}) for jti in "ab")
+@pytest.mark.parametrize(
+    "claims", [{"iss": [1]}, {"iss": "https://issuer", "sub": [1]}, {}], ids=str
+)
+def test_a_holder_that_is_not_said_is_nobody_else(claims):
+    one, other = (claiming(**claims, jti=jti) for jti in "ab")
     assert one.holder != other.holder
+    assert claiming(iss="None").holder != claiming(jti="a").holder

@@ -1,0 +1,271 @@
+"""A redirect leads the token nowhere, whatever stands between Requests and the server.
+
+Adapters return requests of their own, programs wrap hooks, follow redirects in their own
+way, or answer by hand: it is still known where the caller sent the request.
+"""
+
+from __future__ import annotations
+
+import pickle
+from functools import partial
+
+import pytest
+import requests
+from requests.adapters import HTTPAdapter
+
+import requests_scitokens
+from requests_scitokens import HTTPSciTokenAuth
+from requests_scitokens.hook import Hook
+
+HOME = "https://home.example.org"
+OTHER = "https://other.example.org"
+LOCAL, LOCAL_TLS = "http://localhost", "https://localhost"
+CHALLENGE = (401, (("WWW-Authenticate", 'Bearer realm="x"'),))
+
+
+class Recording(HTTPAdapter):
+    """Sends a request of its own, and says so, as recorders of tests do."""
+
+    def send(self, request, *args, **kwargs):
+        own = request.copy()
+        own.hooks = {}
+        return super().send(own, *args, **kwargs)
+
+
+class NoReferences(requests.PreparedRequest):
+    """A request that cannot be a key of any dictionary."""
+
+    __hash__ = None
+    __eq__ = object.__eq__
+
+
+class Traced(HTTPAdapter):
+    """Wraps the hooks of a request, to see when they are called."""
+
+    def send(self, request, *args, **kwargs):
+        hooks = request.hooks["response"]
+        traced = [
+            lambda *args, hook=hook, **kwargs: hook(*args, **kwargs) for hook in hooks
+        ]
+        request.hooks = {"response": traced}
+        return super().send(request, *args, **kwargs)
+
+
+ADAPTERS = [HTTPAdapter, Recording, Traced]
+
+
+class KeepsAuth(requests.Session):
+    """Gives a redirected request the session's credentials again."""
+
+    def rebuild_auth(self, prepared_request, response):
+        super().rebuild_auth(prepared_request, response)
+        if self.auth:
+            prepared_request.prepare_auth(self.auth)
+
+
+def with_auth(kind=requests.Session, **options):
+    session = kind()
+    session.auth = HTTPSciTokenAuth(**options)
+    return session
+
+
+SESSIONS = {
+    "auth=": with_auth,
+    "Session": requests_scitokens.Session,
+    "autopatch": requests.Session,
+    "own rebuild_auth, auth=": lambda: with_auth(KeepsAuth),
+    "own rebuild_auth, autopatch": KeepsAuth,
+}
+
+
+def leads_to(target):
+    """Redirect from /start, and challenge who comes to another path without a token."""
+
+    def answer(seen):
+        if seen.path == "/start":
+            return 302, (("Location", target),)
+        return (200, ()) if seen.authorization else CHALLENGE
+
+    return answer
+
+
+@pytest.mark.usefixtures("patched")
+@pytest.mark.parametrize("adapter", ADAPTERS)
+@pytest.mark.parametrize("make", SESSIONS.values(), ids=SESSIONS)
+def test_an_unbound_token_goes_to_no_server_that_a_redirect_names(
+    world, issuer, token_file, make, adapter
+):
+    servers = world(HOME, OTHER)
+    servers.answer = leads_to(f"{OTHER}/next")
+    token_file.write_text(issuer.mint(audience="ANY"))
+    with make() as session:
+        session.mount("https://", adapter())
+        assert session.get(f"{HOME}/start").status_code == 401
+    assert {seen.authorization for seen in servers.received} == {None}
+    assert len(servers.received) == 2
+
+
+@pytest.mark.parametrize("method", ["handle_response", "handle_401", "authenticate_bearer"])
+def test_nor_where_the_refusal_is_answered_by_hand(
+    world, issuer, trusted, token_file, method
+):
+    servers = world(HOME, OTHER)
+    servers.answer = leads_to(f"{OTHER}/next")
+    token_file.write_text(issuer.mint(audience="ANY"))
+    response = requests.get(f"{HOME}/start", timeout=30)
+    by_hand = partial(getattr(HTTPSciTokenAuth(), method), verify=str(trusted))
+    assert by_hand(response) is response
+    refusal = requests.get(f"{OTHER}/next", timeout=30)  # where the caller sent it
+    assert by_hand(refusal).ok
+
+
+@pytest.mark.usefixtures("patched")
+@pytest.mark.parametrize("make", list(SESSIONS.values())[:3], ids=list(SESSIONS)[:3])
+def test_a_token_that_was_refused_follows_no_redirect(world, issuer, token_file, make):
+    servers = world(HOME)
+    old, new = (issuer.mint(audience=HOME, jti=name) for name in ("old", "new"))
+    token_file.write_text(old)
+
+    def answer(seen):
+        if seen.path != "/start":
+            return 200, ()
+        if seen.authorization == f"Bearer {new}":
+            return 302, (("Location", f"{HOME}/next?authz=own"),)
+        token_file.write_text(new)
+        return CHALLENGE
+
+    servers.answer = answer
+    with make() as session:
+        assert session.get(f"{HOME}/start").ok
+    sent = [seen.authorization for seen in servers.received]
+    assert sent == [f"Bearer {old}", f"Bearer {new}", None]
+
+
+def test_a_renewed_token_follows_a_redirect_within_its_server(world, issuer, token_file):
+    servers = world(HOME)
+    old, new = (issuer.mint(audience=HOME, jti=name) for name in ("old", "new"))
+    token_file.write_text(old)
+
+    def answer(seen):
+        token_file.write_text(new)
+        return (302, (("Location", "/next"),)) if seen.path == "/start" else (200, ())
+
+    servers.answer = answer
+    with requests_scitokens.Session() as session:
+        assert session.get(f"{HOME}/start").ok
+    assert [seen.authorization for seen in servers.received] == [
+        f"Bearer {old}",
+        f"Bearer {new}",
+    ]
+
+
+class Upgrading(requests_scitokens.Session):
+    """Reads https where a server says http."""
+
+    def get_redirect_target(self, response):
+        target = super().get_redirect_target(response)
+        return target and target.replace("http:", "https:")
+
+
+def test_where_a_session_reads_another_target_the_token_is_decided_about_for_that(
+    world, issuer, token_file
+):
+    servers = world(LOCAL, LOCAL_TLS)
+    servers.answer = leads_to(f"{LOCAL}/next")
+    token_file.write_text(issuer.mint(audience="ANY"))
+    with Upgrading(force=True) as session:
+        assert session.get(f"{LOCAL}/start").status_code == 401
+    assert [bool(seen.authorization) for seen in servers.received] == [True, False]
+
+
+def test_a_redirect_leaves_the_fields_of_the_callers_request_as_they_were(
+    world, issuer, trusted, token_file
+):
+    """Other threads may be sending it."""
+    servers = world(HOME)
+    servers.answer = leads_to("/next?authz=own")
+    token_file.write_text(issuer.mint(audience=HOME))
+    with requests.Session() as session:
+        session.verify = str(trusted)
+        request = requests.Request("GET", f"{HOME}/start", auth=HTTPSciTokenAuth())
+        prepared = session.prepare_request(request)
+        fields = prepared.headers
+        session.send(prepared)
+    assert "Authorization" in fields
+    assert [bool(seen.authorization) for seen in servers.received] == [True, False]
+
+
+@pytest.mark.usefixtures("patched")
+def test_a_request_that_is_prepared_again_forgets_where_it_went_before(
+    world, issuer, trusted, token_file
+):
+    servers = world(HOME, OTHER)
+    servers.answer = leads_to(f"{HOME}/next")
+    token_file.write_text(issuer.mint(audience="ANY"))
+    with requests.Session() as session:
+        session.verify = str(trusted)
+        prepared = session.prepare_request(requests.Request("GET", f"{HOME}/a"))
+        assert any(isinstance(hook, Hook) for hook in prepared.hooks["response"])
+        prepared.prepare_url(f"{OTHER}/start", {"authz": "own"})
+        prepared.prepare_auth(session.auth)
+        assert prepared.hooks == {"response": []}
+        servers.answer = lambda seen: (
+            (302, (("Location", f"{HOME}/next"),))
+            if seen.path.startswith("/start")
+            else CHALLENGE
+        )
+        assert session.send(prepared).status_code == 401
+    assert {seen.authorization for seen in servers.received} == {None}
+
+
+@pytest.mark.usefixtures("patched")
+def test_a_request_of_a_class_without_a_hash_is_sent_all_the_same(
+    world, issuer, trusted, token_file
+):
+    servers = world(HOME, OTHER)
+    servers.answer = leads_to(f"{OTHER}/next")
+    token_file.write_text(issuer.mint(audience="https://elsewhere.example.org"))
+    with requests.Session() as session:
+        session.verify = str(trusted)
+        prepared = NoReferences()
+        prepared.prepare("GET", f"{HOME}/start", auth=session.auth)
+        assert session.send(prepared).status_code == 401
+
+
+@pytest.mark.usefixtures("patched")
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_prepared_request_can_be_pickled_as_without_the_autopatch(
+    issuer, token_file, protocol
+):
+    token_file.write_text(issuer.mint(audience=HOME))
+    with requests.Session() as session:
+        prepared = session.prepare_request(requests.Request("GET", f"{HOME}/a"))
+    again = pickle.loads(pickle.dumps(prepared, protocol))
+    assert again.headers == prepared.headers
+    assert again.hooks["response"][0].home == prepared.hooks["response"][0].home
+
+
+@pytest.mark.parametrize(
+    ("variables", "sent"),
+    [
+        ({}, True),
+        ({"http_proxy": "http://proxy.example.org:3128"}, False),
+        ({"HTTP_PROXY": "proxy.example.org:3128"}, False),
+        ({"all_proxy": "http://proxy.example.org:3128"}, False),
+        ({"http_proxy": "http://127.0.0.1:3128"}, True),
+        ({"http_proxy": "http://proxy.example.org", "no_proxy": "localhost"}, True),
+        ({"https_proxy": "http://proxy.example.org:3128"}, True),
+    ],
+    ids=str,
+)
+def test_plain_http_to_this_machine_by_way_of_another_is_no_loopback(
+    world, issuer, token_file, monkeypatch, variables, sent
+):
+    servers = world(LOCAL, "http://proxy.example.org:3128", "http://127.0.0.1:3128")
+    servers.answer = lambda seen: (200, ()) if seen.authorization else CHALLENGE
+    token_file.write_text(issuer.mint(audience="ANY"))
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    response = requests.get(f"{LOCAL}/a", auth=HTTPSciTokenAuth(), timeout=30)
+    assert response.ok is sent
+    assert any(seen.authorization for seen in servers.received) is sent
