@@ -289,7 +289,8 @@ def new_modules(variables):
         command = [python, "-c", program.format(first)]
         return set(run(command, variables | switches).split())
 
-    with start_up_files("ours", there=False):
+    # Not without any: Python 3.13 imports a codec to read one.
+    with start_up_files("ours", there="# nothing"):
         plain = modules()
     after = modules(f"{IMPORT}; ", **PATCHED)
     return {

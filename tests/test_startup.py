@@ -70,8 +70,18 @@ def test_a_session_needs_none_of_what_scitokens_needs():
 
 
 @pytest.mark.usefixtures("uncovered")
-def test_without_the_variable_nothing_is_imported():
-    assert "requests_scitokens" not in modules("pass", "")
+def test_without_the_variable_nothing_is_imported(tmp_path):
+    """Python 3.13 imports a codec to read any start-up file, whatever is in it."""
+    tmp_path.joinpath("comment.pth").write_text("# nothing\n")
+    program = "import site, sys; site.addpackage(*sys.argv[1:], set()); print(*sys.modules)"
+
+    def modules_after(directory, name):
+        done = python("-S", "-c", program, str(directory), name, setting="")
+        return done.stdout.split()
+
+    after = modules_after(CHECKOUT, "requests_scitokens.pth")
+    assert after == modules_after(tmp_path, "comment.pth")
+    assert "site" in after
 
 
 def test_importing_the_package_imports_nothing_else():
