@@ -40,7 +40,7 @@ def start() -> None:
 
 
 class _Finder:
-    """Finds `requests` as Python would, once, and patches it when it is loaded."""
+    """Finds `requests` as Python would, and patches it when it is loaded."""
 
     def find_spec(
         self,
@@ -54,18 +54,24 @@ class _Finder:
 
         place = sys.meta_path.index(self)
         sys.meta_path.remove(self)
-        spec = find_spec(name)
-        if spec is None:  # not yet: programs extend sys.path
+        try:
+            spec = find_spec(name)
+        finally:
+            # Programs ask whether there is one, extend sys.path, try again.
             sys.meta_path.insert(place, self)
-            return None
-        loader = spec.loader
+        loader = spec.loader if spec is not None else None
         if loader is None or not hasattr(loader, "exec_module"):
             return spec
         load = loader.exec_module
 
         def load_and_patch(module: "ModuleType") -> None:
-            del loader.exec_module  # the class's own again
+            try:  # noqa: SIM105, contextlib would be one more import
+                del loader.exec_module  # the class's own again
+            except AttributeError:
+                pass  # it was asked for several times, and this is the last
             load(module)
+            if self in sys.meta_path:
+                sys.meta_path.remove(self)
             _enable()
 
         try:

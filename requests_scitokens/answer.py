@@ -93,7 +93,7 @@ def _answer(
 
     Returns the next response, or this one, and the token if it was sent.
     """
-    plan = make_plan(auth, response.request.url, home)
+    plan = make_plan(auth, response.request.url, home, proxies=kwargs.get("proxies"))
     origin = plan.origin
     if plan.token is None or origin is None:
         about = f"{plan.rule}, {bool(plan.found.trouble)}"
@@ -128,7 +128,8 @@ def _renew(
     challenge = _challenge(response) or {}
     if challenge.get("error") != "insufficient_scope":
         taken.discard((origin_of(request.url), sent.holder))
-    plan = make_plan(auth, request.url, home, fresh=True)
+    proxies = kwargs.get("proxies")
+    plan = make_plan(auth, request.url, home, fresh=True, proxies=proxies)
     given = auth.token is not None and not callable(auth.token)  # there is only this one
     if plan.token is not None and plan.token != sent and not given:
         answer = send(auth, response, plan.token, kwargs)

@@ -203,7 +203,8 @@ class HTTPSciTokenAuth(AuthBase):
 
         The parameters are those of `handle_response`.
         """
-        plan = make_plan(self, response.request.url, home_of(response))
+        home, proxies = home_of(response), kwargs.get("proxies")
+        plan = make_plan(self, response.request.url, home, proxies=proxies)
         return send(self, response, plan.token, kwargs) if plan.token else response
 
     def generate_bearer_header(self, response: Response | None = None) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from functools import lru_cache
 from types import FunctionType
@@ -13,7 +14,6 @@ from requests import utils
 from .origin import is_loopback
 
 _HOSTS = "REQUESTS_SCITOKENS_HOSTS"
-_PROXIES = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
 
 # What Requests looks for a `.netrc` with, as long as nobody replaces one of them.
 _LOOKS_WITH = (os.path.exists, os.path.expanduser, os.stat)
@@ -42,17 +42,29 @@ def hosts_setting() -> str:
     return variables((_HOSTS,)).get(_HOSTS, "").strip()
 
 
-def leaves_by_proxy(url: str) -> bool:
-    """Tell whether the environment's proxy for a plain http URL is another machine.
+def leaves_by_proxy(url: str, proxies: dict[str, str] | None = None) -> bool:
+    """Tell whether the proxy for a plain http URL is another machine.
 
     Requests does not except loopback: `NO_PROXY` has to.
+
+    Parameters
+    ----------
+    url : str
+        The URL.
+    proxies : dict, optional
+        What the request was sent with; by default what the environment says.
     """
-    if not variables(_PROXIES):
-        return False
-    proxy = utils.select_proxy(url, utils.get_environ_proxies(url))
-    if not proxy:
-        return False
-    host = urlsplit(utils.prepend_scheme_if_needed(proxy, "http")).hostname
+    try:
+        if proxies is None:
+            if not _may_have_proxies():
+                return False
+            proxies = utils.get_environ_proxies(url)
+        proxy = utils.select_proxy(url, proxies)
+        if not proxy:
+            return False
+        host = urlsplit(utils.prepend_scheme_if_needed(proxy, "http")).hostname
+    except ValueError:  # urllib3's errors about URLs are that, too
+        return True  # Requests will say so, if it is used at all
     return not is_loopback(host or "")
 
 
@@ -85,6 +97,14 @@ def may_have_netrc(look: Callable[..., object]) -> bool:
         if os.access(f"{home}/{name}", os.F_OK):
             return True
     return False
+
+
+def _may_have_proxies() -> bool:
+    """Tell whether it is worth asking for proxies, which takes several times as long."""
+    behind = getattr(os.environ, "_data", None)
+    if behind is None or sys.platform in ("darwin", "win32"):
+        return True  # those have settings of the system, too
+    return b"_proxy" in b" ".join(behind).lower()
 
 
 @lru_cache(maxsize=16)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 from weakref import WeakKeyDictionary
 
 from requests import PreparedRequest, Response
+from requests.hooks import dispatch_hook
 from requests.sessions import SessionRedirectMixin
 
 from .memory import patching
@@ -56,14 +58,25 @@ class Hook:
         if not served:
             _remember(response, self)
         answer = self.auth.handle_response(response, **kwargs)
-        if not served and self.sent is not None and answer.is_redirect:
-            _let_go(self.auth, self.sent, response, answer)
+        final = response if answer is None else answer  # as Requests reads it
+        if not served and self.sent is not None and final.is_redirect:
+            _let_go(self.auth, self.sent, response, final)
         return answer
 
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """Leave the default out: who unpickles its request need not have this package."""
+        if self.auth.is_default:
+            return partial, (dispatch_hook, "response", {})  # does nothing
+        return super().__reduce__()
 
-# The hooks of responses, whose request may be an adapter's own, or have had its hooks
-# wrapped; and of requests that the autopatch left as they were.
+    def __deepcopy__(self, _memo: dict[int, Any]) -> Hook:
+        return self  # in this process the copy of a request is as good as the request
+
+
+# The hooks of requests that the autopatch left as they were; and of responses, whose
+# request may be an adapter's own, or have had its hooks wrapped.
 _beside: WeakKeyDictionary[object, Hook] = WeakKeyDictionary()
+_ATTRIBUTE = "_requests_scitokens_hook"
 
 
 def hook_of(response: Response) -> Hook | None:
@@ -83,7 +96,7 @@ def earlier_home(request: PreparedRequest, auth: HTTPSciTokenAuth) -> Origin | N
     Somebody's own way to follow a redirect may ask for credentials again. Where the
     request goes elsewhere now, it cannot be told who wants that.
     """
-    if not (_beside or request.hooks["response"]):
+    if not (_beside or _hooks(request)):
         return None  # as a rule, for each request
     hook = shown_hook(request) or _recall(request)
     if hook is None or hook.auth is not auth:
@@ -130,13 +143,17 @@ def _hooks(request: PreparedRequest | None) -> list[Any]:
 
 
 def _remember(thing: object, hook: Hook) -> None:
-    with suppress(TypeError):  # of a class without weak references, or without a hash
-        _beside[thing] = hook
+    with suppress(TypeError):  # of a class that does not support it
+        if hook.auth.is_default:
+            _beside[thing] = hook
+        else:
+            # The caller's handler may keep the response: beside it, both would be kept.
+            vars(thing)[_ATTRIBUTE] = hook
 
 
 def _recall(thing: object) -> Hook | None:
     with suppress(TypeError):
-        return _beside.get(thing)
+        return _beside.get(thing) or vars(thing).get(_ATTRIBUTE)
     return None
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .environment import hosts_setting, leaves_by_proxy
 from .memory import said, taken
-from .origin import Origin, origin_of
+from .origin import Origin, is_loopback, origin_of
 from .policy import ATTACH, NEVER, SENDS, Action, HostPattern, barred, judge, parse_hosts
 from .source import Found
 from .token import BearerToken
@@ -68,6 +68,7 @@ def make_plan(
     home: Origin | None = None,
     *,
     fresh: bool = False,
+    proxies: dict[str, str] | None = None,
 ) -> Plan:
     """Decide about a request to this URL.
 
@@ -81,9 +82,11 @@ def make_plan(
         Where the caller sent it; another origin after a redirect.
     fresh : bool, optional
         Whether token files are read again although nothing about them has changed.
+    proxies : dict, optional
+        What it was sent with; by default what the environment says.
     """
     origin, hosts, asked = origin_of(url), hosts_now(auth), auth.asked
-    rule = why_barred(url or "", origin, hosts, asked)
+    rule = why_barred(url or "", origin, hosts, asked, proxies)
     if origin is None or rule:
         return Plan(None, NEVER, rule, Found(None), origin)
     found = auth.obtain(url, fresh=fresh)
@@ -105,10 +108,19 @@ def make_plan(
 
 
 def why_barred(
-    url: str, origin: Origin | None, hosts: tuple[HostPattern, ...] | None, asked: bool
+    url: str,
+    origin: Origin | None,
+    hosts: tuple[HostPattern, ...] | None,
+    asked: bool,
+    proxies: dict[str, str] | None = None,
 ) -> str:
     """Say why no token at all may go to this URL, from here; as `policy.barred`."""
-    proxied = origin is not None and origin.scheme == "http" and leaves_by_proxy(url)
+    proxied = (
+        origin is not None
+        and origin.scheme == "http"
+        and is_loopback(origin.host)
+        and leaves_by_proxy(url, proxies)
+    )
     return barred(url, origin, hosts=hosts, asked=asked, proxied=proxied)
 
 

@@ -67,7 +67,7 @@ def barred(
     asked : bool
         Whether the caller asked for the token (`token=`, `force=True`).
     proxied : bool, optional
-        Whether it goes to another machine first, and in plain http.
+        Whether a proxy on another machine gets what is for loopback.
     """
     if origin is None:
         return (
@@ -78,15 +78,17 @@ def barred(
         return "the URL carries a token of its own; token= or force=True sends yours too"
     listed = [entry for entry in hosts if entry.matches(origin)] if hosts else []
     # RFC 6750 section 5.3: bearer tokens travel under TLS only.
-    if (
-        origin.scheme == "http"
-        and (proxied or not is_loopback(origin.host))
-        and not any(entry.scheme == "http" for entry in listed)
-    ):
-        return (
-            "plain http would show the token to everybody on the way; use https, or list "
-            f"http://{origin.netloc} in {_LISTS}"
-        )
+    if origin.scheme == "http" and not any(entry.scheme == "http" for entry in listed):
+        if not is_loopback(origin.host):
+            return (
+                "plain http would show the token to everybody on the way; use https, or "
+                f"list http://{origin.netloc} in {_LISTS}"
+            )
+        if proxied:
+            return (
+                "a proxy on another machine would see the token; put this server into "
+                f"NO_PROXY, as NO_PROXY={origin.host}"
+            )
     if hosts is not None and not listed:
         return (
             f"{_LISTS} does not list this server; add {origin.netloc} if it may have the "

@@ -6,15 +6,20 @@ way, or answer by hand: it is still known where the caller sent the request.
 
 from __future__ import annotations
 
+import copy
+import gc
 import pickle
+import weakref
 from functools import partial
 
 import pytest
 import requests
 from requests.adapters import HTTPAdapter
+from requests.hooks import dispatch_hook
 
 import requests_scitokens
 from requests_scitokens import HTTPSciTokenAuth
+from requests_scitokens.environment import leaves_by_proxy
 from requests_scitokens.hook import Hook
 
 HOME = "https://home.example.org"
@@ -240,9 +245,21 @@ def test_a_prepared_request_can_be_pickled_as_without_the_autopatch(
     token_file.write_text(issuer.mint(audience=HOME))
     with requests.Session() as session:
         prepared = session.prepare_request(requests.Request("GET", f"{HOME}/a"))
-    again = pickle.loads(pickle.dumps(prepared, protocol))
+    pickled = pickle.dumps(prepared, protocol)
+    assert b"requests_scitokens" not in pickled  # it may not be there
+    again = pickle.loads(pickled)
     assert again.headers == prepared.headers
-    assert again.hooks["response"][0].home == prepared.hooks["response"][0].home
+    response = requests.Response()
+    assert dispatch_hook("response", again.hooks, response, timeout=1) is response
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_and_those_of_a_chosen_handler_keep_it(issuer, protocol):
+    auth = HTTPSciTokenAuth(issuer.mint(audience=HOME))
+    prepared = requests.Request("GET", f"{HOME}/a", auth=auth).prepare()
+    (hook,) = pickle.loads(pickle.dumps(prepared, protocol)).hooks["response"]
+    assert (hook.auth, hook.home) == (auth, prepared.hooks["response"][0].home)
+    assert copy.deepcopy(prepared).hooks == prepared.hooks
 
 
 @pytest.mark.parametrize(
@@ -255,6 +272,7 @@ def test_a_prepared_request_can_be_pickled_as_without_the_autopatch(
         ({"http_proxy": "http://127.0.0.1:3128"}, True),
         ({"http_proxy": "http://proxy.example.org", "no_proxy": "localhost"}, True),
         ({"https_proxy": "http://proxy.example.org:3128"}, True),
+        ({"Http_Proxy": "http://proxy.example.org:3128"}, False),
     ],
     ids=str,
 )
@@ -269,3 +287,90 @@ def test_plain_http_to_this_machine_by_way_of_another_is_no_loopback(
     response = requests.get(f"{LOCAL}/a", auth=HTTPSciTokenAuth(), timeout=30)
     assert response.ok is sent
     assert any(seen.authorization for seen in servers.received) is sent
+
+
+def test_which_proxy_was_used_is_known_when_the_server_refuses(
+    world, issuer, token_file, monkeypatch
+):
+    servers = world(LOCAL, "http://proxy.example.org:3128")
+    servers.answer = lambda seen: (200, ()) if seen.authorization else CHALLENGE
+    token_file.write_text(issuer.mint(audience="ANY"))
+    proxies = {"http": "http://proxy.example.org:3128"}
+    with with_auth() as session:
+        assert not session.get(f"{LOCAL}/a", proxies=proxies, timeout=30).ok
+        assert {seen.authorization for seen in servers.received} == {None}
+        monkeypatch.setenv("http_proxy", proxies["http"])
+        session.trust_env = False  # so it is not used
+        assert session.get(f"{LOCAL}/a", timeout=30).ok
+
+
+class Stub(HTTPAdapter):
+    """Answers everything itself."""
+
+    def send(self, request, **kwargs):
+        response = requests.Response()
+        response.status_code, response.request, response.url = 404, request, request.url
+        return response
+
+
+@pytest.mark.usefixtures("patched")
+@pytest.mark.parametrize("host", ["localhost", "example.org"])
+@pytest.mark.parametrize("proxy", ["http://user:pa#ss@proxy:3128", "http://[::1"])
+def test_a_proxy_that_makes_no_sense_does_no_harm_where_it_is_not_used(
+    issuer, token_file, monkeypatch, proxy, host
+):
+    token_file.write_text(issuer.mint(audience="ANY"))
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    with requests.Session() as session:
+        session.trust_env = False
+        session.mount("http://", Stub())
+        assert session.get(f"http://{host}/a").status_code == 404
+
+
+@pytest.mark.parametrize("system", ["darwin", "win32"])
+def test_proxies_may_be_settings_of_the_system(monkeypatch, system):
+    monkeypatch.setattr("sys.platform", system)
+    settings = {"http": "http://proxy.example.org:3128"}
+    monkeypatch.setattr("requests.utils.getproxies", lambda: settings)
+    assert leaves_by_proxy("http://localhost/")
+
+
+class Client:
+    """Brings its own token function, and keeps the last answer."""
+
+    def __init__(self, token):
+        self.session, self.given = with_auth(token=self.token), token
+        self.session.mount("https://", Stub())
+        self.last = self.session.get(f"{HOME}/a")
+
+    def token(self, url):
+        return self.given
+
+
+def test_a_handler_whose_owner_keeps_a_response_is_forgotten_with_its_owner(issuer):
+    client = Client(issuer.mint())
+    assert client.last.status_code == 404
+    gone = weakref.ref(client)
+    del client
+    gc.collect()
+    assert gone() is None
+
+
+class Looks(HTTPSciTokenAuth):
+    """Looks at a response and returns nothing, which Requests takes for the same."""
+
+    def handle_response(self, response, **kwargs):
+        self.seen = response
+
+
+def test_a_handler_may_return_nothing_for_a_response(issuer):
+    with requests.Session() as session:
+        session.mount("https://", Stub())
+        response = session.get(f"{HOME}/a", auth=Looks(issuer.mint()))
+    assert response.status_code == 404
+
+
+def test_a_request_may_have_no_place_for_hooks(issuer):
+    prepared = requests.Request("GET", f"{HOME}/a").prepare()
+    prepared.hooks = {}
+    assert HTTPSciTokenAuth(issuer.mint())(prepared).headers["Authorization"]

@@ -216,6 +216,12 @@ def test_a_url_that_does_not_say_which_host(log):
             f"http://a.example.org:81 in {HOSTS}",
         ),
         (
+            "http://localhost:81/",
+            None,
+            "a proxy on another machine would see the token; put this server into "
+            "NO_PROXY, as NO_PROXY=localhost",
+        ),
+        (
             "https://a.example.org/",
             "b.example.org",
             f"{HOSTS} does not list this server; add a.example.org if it may have the "
@@ -225,7 +231,8 @@ def test_a_url_that_does_not_say_which_host(log):
 )
 def test_what_bars_a_url(url, hosts, why):
     listed = None if hosts is None else policy.parse_hosts(hosts)
-    assert policy.barred(url, origin_of(url), hosts=listed, asked=False) == why
+    origin = origin_of(url)
+    assert policy.barred(url, origin, hosts=listed, asked=False, proxied=True) == why
 
 
 def test_what_a_token_says_of_itself_does_no_harm_to_the_log():

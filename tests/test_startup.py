@@ -102,6 +102,37 @@ def test_requests_is_found_where_the_program_adds_it_later(tmp_path):
     assert python("-c", program).stdout == "HTTPSciTokenAuth\n"
 
 
+@pytest.mark.parametrize(
+    "before",
+    [
+        "import importlib.util; importlib.util.find_spec('requests')",
+        "sys.modules['urllib3'] = None\n"
+        "try: import requests\n"
+        "except ImportError: del sys.modules['urllib3']",
+    ],
+    ids=["find_spec", "failed"],
+)
+def test_who_only_asks_for_requests_or_fails_to_import_it_has_it_patched_later(before):
+    done = python("-c", f"import sys\n{before}\n{SHOW}")
+    assert done.stdout == "HTTPSciTokenAuth\n", done.stderr
+
+
+def test_a_loader_that_is_asked_for_several_times_patches_once(finder, monkeypatch):
+    from importlib.machinery import ModuleSpec
+
+    enabled = []
+    monkeypatch.setattr(_startup, "_enable", lambda: enabled.append(True))
+    loader = Loader()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: ModuleSpec(name, loader))
+    finder.find_spec("requests")
+    finder.find_spec("requests").loader.exec_module("module")
+    assert loader.loaded == ["module"]
+    assert "exec_module" not in vars(loader)
+    assert enabled
+    assert finder not in sys.meta_path
+    assert finder.find_spec("requests") is None
+
+
 def test_the_programs_own_module_called_requests_is_left_alone(tmp_path):
     (tmp_path / "requests.py").write_text("mine = True")
     done = python("-c", "import requests; print(requests.mine)", cwd=tmp_path)
@@ -178,7 +209,7 @@ def test_an_odd_loader_is_left_alone(finder, monkeypatch, capsys, loader):
     spec = ModuleSpec("requests", loader)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: spec)
     assert finder.find_spec("requests") is spec
-    assert finder.find_spec("requests") is None
+    assert finder.find_spec("requests") is spec
     complained = capsys.readouterr().err
     assert complained.count("\n") == (loader is not None)
 
