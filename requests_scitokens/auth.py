@@ -58,7 +58,7 @@ class HTTPSciTokenAuth(AuthBase):
     Raises
     ------
     TypeError
-        If `token` or `audience` is of another type.
+        If `token`, `audience` or `hosts` is of another type.
     ValueError
         If `token` cannot be a bearer token (RFC 6750 section 2.1), or `hosts` has an
         entry that is not understood. The message does not contain the token.
@@ -91,7 +91,9 @@ class HTTPSciTokenAuth(AuthBase):
         if audience is not None and not isinstance(audience, str):
             self.audience = list(strings(audience, "audience="))
         self.force = bool(force) or token is True
-        self.hosts = hosts if hosts is None or isinstance(hosts, str) else tuple(hosts)
+        self.hosts = hosts
+        if hosts is not None and not isinstance(hosts, str):
+            self.hosts = strings(hosts, "hosts=")
         if self.hosts is not None:
             parse_hosts(self.hosts)
         self._session: ReferenceType[Session] | None = None

@@ -89,6 +89,12 @@ def test_an_audience_is_text_or_several():
         HTTPSciTokenAuth(audience=[1])
 
 
+@pytest.mark.parametrize("hosts", [5, ["a.example.org", 5]])
+def test_hosts_that_are_neither_are_a_type_error(hosts):
+    with pytest.raises(TypeError, match="hosts= takes a string or a list of strings"):
+        HTTPSciTokenAuth(hosts=hosts)
+
+
 def test_hosts_are_text_or_several():
     for hosts in ("a.example.org, storage.example.org", ["storage.example.org"]):
         assert sent(HTTPSciTokenAuth(TOKEN, hosts=hosts)) == f"Bearer {TOKEN}"

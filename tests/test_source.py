@@ -47,7 +47,7 @@ def test_one_string_or_several_become_a_tuple(value, strings):
     assert source.strings(value, "audience=") == strings
 
 
-@pytest.mark.parametrize("value", [[1], ["a", None], b"ab"])
+@pytest.mark.parametrize("value", [[1], ["a", None], b"ab", 5])
 def test_anything_but_strings_is_a_type_error(value):
     with pytest.raises(TypeError, match="audience= takes a string or a list of strings"):
         source.strings(value, "audience=")
