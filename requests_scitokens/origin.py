@@ -51,9 +51,8 @@ class Origin:
     def netloc(self) -> str:
         """Host and port as a URL has them; a default port is left out."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return (
-            host if self.port == DEFAULT_PORTS.get(self.scheme) else f"{host}:{self.port}"
-        )
+        default = DEFAULT_PORTS.get(self.scheme)
+        return host if self.port == default else f"{host}:{self.port}"
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.netloc}"

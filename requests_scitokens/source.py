@@ -110,8 +110,9 @@ def strings(value: str | Iterable[str] | None, what: str) -> tuple[str, ...]:
     """
     if value is None:
         return ()
-    found = [value] if isinstance(value, str) or not isinstance(value, Iterable) else value
-    found = tuple(found)
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        value = [value]
+    found = tuple(value)
     if not all(isinstance(string, str) for string in found):
         raise TypeError(f"{what} takes a string or a list of strings")
     return found

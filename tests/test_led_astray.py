@@ -83,6 +83,14 @@ SESSIONS = {
 }
 
 
+@pytest.fixture
+def session(trusted):
+    """Make a session for `send`, which does not ask the environment whom to trust."""
+    with requests.Session() as session:
+        session.verify = str(trusted)
+        yield session
+
+
 def leads_to(target):
     """Redirect from /start, and challenge who comes to another path without a token."""
 
@@ -184,57 +192,50 @@ def test_where_a_session_reads_another_target_the_token_is_decided_about_for_tha
 
 
 def test_a_redirect_leaves_the_fields_of_the_callers_request_as_they_were(
-    world, issuer, trusted, token_file
+    world, issuer, session, token_file
 ):
     """Other threads may be sending it."""
     servers = world(HOME)
     servers.answer = leads_to("/next?authz=own")
     token_file.write_text(issuer.mint(audience=HOME))
-    with requests.Session() as session:
-        session.verify = str(trusted)
-        request = requests.Request("GET", f"{HOME}/start", auth=HTTPSciTokenAuth())
-        prepared = session.prepare_request(request)
-        fields = prepared.headers
-        session.send(prepared)
+    request = requests.Request("GET", f"{HOME}/start", auth=HTTPSciTokenAuth())
+    prepared = session.prepare_request(request)
+    fields = prepared.headers
+    session.send(prepared)
     assert "Authorization" in fields
     assert [bool(seen.authorization) for seen in servers.received] == [True, False]
 
 
 @pytest.mark.usefixtures("patched")
 def test_a_request_that_is_prepared_again_forgets_where_it_went_before(
-    world, issuer, trusted, token_file
+    world, issuer, session, token_file
 ):
     servers = world(HOME, OTHER)
-    servers.answer = leads_to(f"{HOME}/next")
     token_file.write_text(issuer.mint(audience="ANY"))
-    with requests.Session() as session:
-        session.verify = str(trusted)
-        prepared = session.prepare_request(requests.Request("GET", f"{HOME}/a"))
-        assert any(isinstance(hook, Hook) for hook in prepared.hooks["response"])
-        prepared.prepare_url(f"{OTHER}/start", {"authz": "own"})
-        prepared.prepare_auth(session.auth)
-        assert prepared.hooks == {"response": []}
-        servers.answer = lambda seen: (
-            (302, (("Location", f"{HOME}/next"),))
-            if seen.path.startswith("/start")
-            else CHALLENGE
-        )
-        assert session.send(prepared).status_code == 401
+    prepared = session.prepare_request(requests.Request("GET", f"{HOME}/a"))
+    assert any(isinstance(hook, Hook) for hook in prepared.hooks["response"])
+    prepared.prepare_url(f"{OTHER}/start", {"authz": "own"})
+    prepared.prepare_auth(session.auth)
+    assert prepared.hooks == {"response": []}
+    servers.answer = lambda seen: (
+        (302, (("Location", f"{HOME}/next"),))
+        if seen.path.startswith("/start")
+        else CHALLENGE
+    )
+    assert session.send(prepared).status_code == 401
     assert {seen.authorization for seen in servers.received} == {None}
 
 
 @pytest.mark.usefixtures("patched")
 def test_a_request_of_a_class_without_a_hash_is_sent_all_the_same(
-    world, issuer, trusted, token_file
+    world, issuer, session, token_file
 ):
     servers = world(HOME, OTHER)
     servers.answer = leads_to(f"{OTHER}/next")
     token_file.write_text(issuer.mint(audience="https://elsewhere.example.org"))
-    with requests.Session() as session:
-        session.verify = str(trusted)
-        prepared = NoReferences()
-        prepared.prepare("GET", f"{HOME}/start", auth=session.auth)
-        assert session.send(prepared).status_code == 401
+    prepared = NoReferences()
+    prepared.prepare("GET", f"{HOME}/start", auth=session.auth)
+    assert session.send(prepared).status_code == 401
 
 
 @pytest.mark.usefixtures("patched")
