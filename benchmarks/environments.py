@@ -1,4 +1,4 @@
-"""Each competitor has an environment of its own, in `.bench/`."""
+"""Each package that is measured has an environment of its own, in `.bench/`."""
 
 import json
 import os
@@ -10,33 +10,23 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 HOME = ROOT / ".bench"
 
-#: What is installed, by the environment's name. `.` is this package.
+#: What is installed, by the environment's name. This package as users have it: not
+#: editable, which would start slower.
 ENVIRONMENTS = {
-    "ours": ["."],
-    "wrapt-1": [".", "wrapt==1.17.*"],
-    "predecessor": ["requests-scitokens==0.2.1"],
-    "igwn": ["igwn-auth-utils"],
-    "pip-system-certs": ["pip-system-certs", "requests"],
-    "autowrapt": ["autowrapt", "requests"],
+    "ours": ROOT,
+    "predecessor": "requests-scitokens==0.2.1",
+    "igwn": "igwn-auth-utils",
 }
 
 
 def prepare():
-    """Make what is missing; install this package as it is now in any case."""
-    HOME.mkdir(exist_ok=True)
-    wheels = HOME / "wheels"
-    for old in wheels.glob("*.whl"):
-        old.unlink()
-    _pip("wheel", "-qq", "--no-deps", "--wheel-dir", wheels, ROOT)
-    (wheel,) = wheels.glob("*.whl")
-    for name, wanted in ENVIRONMENTS.items():
-        packages = [wheel if package == "." else package for package in wanted]
-        if not python(name).exists():
+    """Make the environments that are missing, and install this package as it is now."""
+    for name, package in ENVIRONMENTS.items():
+        new = not python(name).exists()
+        if new:
             venv.create(HOME / name, symlinks=True)
-            _pip("--python", python(name), "install", "-qq", *packages)
-        elif "." in wanted:
-            again = ("--force-reinstall", "--no-deps")
-            _pip("--python", python(name), "install", "-qq", *again, wheel)
+        if new or package == ROOT:
+            _pip(name, "install", "-qq", package)
 
 
 def python(name):
@@ -44,34 +34,29 @@ def python(name):
     return HOME / name / "bin" / "python"
 
 
-def site_packages(name):
-    """Return where its packages are."""
-    (found,) = (HOME / name / "lib").glob("python*/site-packages")
+def site_packages(directory):
+    """Return the folder where an environment has its packages."""
+    (found,) = directory.glob("lib/python*/site-packages")
     return found
 
 
 def versions(name):
-    """Return the versions of what is installed there."""
-    listed = _pip("--python", python(name), "list", "--format", "json")
-    return {
-        one["name"].lower().replace("_", "-"): one["version"] for one in json.loads(listed)
-    }
+    """Return the versions of the packages in an environment."""
+    listed = json.loads(_pip(name, "list", "--format", "json"))
+    return {one["name"].lower().replace("_", "-"): one["version"] for one in listed}
 
 
-def clean_variables(directory):
+def clean_variables(home):
     """Return the variables that every measured process gets."""
     return {
-        "HOME": str(directory),
-        "XDG_RUNTIME_DIR": str(directory),
+        "HOME": str(home),
+        "XDG_RUNTIME_DIR": str(home),
         "PATH": os.defpath,
         "LANG": "C.UTF-8",
-        "PYTHONHASHSEED": "0",  # else the layout of dictionaries differs, by luck
     }
 
 
-def _pip(*arguments):
+def _pip(name, *arguments):
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-    done = subprocess.run(
-        [*command, *map(str, arguments)], check=True, stdout=subprocess.PIPE, text=True
-    )
-    return done.stdout
+    command += ["--python", python(name), *arguments]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
