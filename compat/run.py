@@ -1,7 +1,8 @@
 """Run other people's test suites with and without the autopatch, and compare.
 
-Each suite runs three times: unpatched, patched with a token that is for some other
-host, and patched with a token for any audience. See README.md.
+Each suite runs unpatched and patched in several ways (`MODES`), and each test must end as
+it does unpatched. The suite of requests-scitokens 0.2.1 runs once, with this package in
+its place, and must pass. See README.md.
 """
 
 from __future__ import annotations
@@ -20,13 +21,31 @@ from base64 import urlsafe_b64encode
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CACHE = REPOSITORY / ".compat"
 LIMIT = 900  # seconds for one run of one suite
 
-HOOKS_EQUAL = "compares prepared.hooks with a list of its own hook alone"
+
+class Mode(NamedTuple):
+    """How a suite is run."""
+
+    audience: str = ""  # of the token in BEARER_TOKEN; without one there is no token
+    patched: bool = False
+    hosts: str = ""  # REQUESTS_SCITOKENS_HOSTS
+
+
+ELSEWHERE = "elsewhere.example.org"  # no suite sends anything there
+MODES = {
+    "unpatched": Mode(f"https://{ELSEWHERE}"),
+    "elsewhere": Mode(f"https://{ELSEWHERE}", patched=True, hosts=ELSEWHERE),
+    "any": Mode("ANY", patched=True, hosts=ELSEWHERE),
+    "no-hosts": Mode("ANY", patched=True),
+    "replaced": Mode(),
+}
+PATCHED = tuple(name for name, mode in MODES.items() if mode.patched)
 
 
 @dataclass(frozen=True)
@@ -37,23 +56,20 @@ class Suite:
     needs: tuple[str, ...]  # to run its tests
     arguments: tuple[str, ...] = ("tests",)  # of pytest
     environment: dict[str, str] = field(default_factory=dict)
-    any_changes: dict[str, str] = field(default_factory=dict)  # test -> why it may
+    version: str = ""  # by default the newest
+    modes: tuple[str, ...] = ("unpatched", *PATCHED)
 
 
 _SERVERS = ("dynamodb", "mongodb", "redis")
 
 SUITES = (
     Suite(
-        "requests",
-        ("httpbin", "pytest-httpbin", "pytest-mock", "PySocks", "trustme"),
-        any_changes={
-            f"tests.test_requests.TestRequests::test_session_hooks_are_{name}": HOOKS_EQUAL
-            for name in (
-                "used_with_no_request_hooks",
-                "overridden_by_request_hooks",
-            )
-        },
+        "requests-scitokens",
+        ("cryptography", "requests-mock"),
+        version="0.2.1",
+        modes=("replaced",),
     ),
+    Suite("requests", ("httpbin", "pytest-httpbin", "pytest-mock", "PySocks", "trustme")),
     Suite("requests-mock", ("fixtures", "purl", "requests-futures", "testtools")),
     Suite(
         "responses",
@@ -99,14 +115,7 @@ SUITES = (
     Suite("igwn-auth-utils", ("requests-mock",), ("igwn_auth_utils",)),
     Suite("gwdatafind", ("requests-mock",), ("gwdatafind",)),
 )
-QUICK = ("requests", "requests-mock", "responses", "google-auth")
-
-#: What each run is called, the audience of its token, and whether it is patched.
-MODES = {
-    "unpatched": ("https://elsewhere.example.org", False),
-    "elsewhere": ("https://elsewhere.example.org", True),
-    "any": ("ANY", True),
-}
+QUICK = ("requests-scitokens", "requests", "requests-mock", "responses", "google-auth")
 
 
 # --- a place to run a suite
@@ -115,20 +124,37 @@ MODES = {
 def make_ready(suite: Suite, wheel: Path) -> Path:
     """Return the folder of a suite's unpacked sdist, with `../venv` beside it."""
     home = CACHE / suite.name
-    stamp, wanted = home / "ready", repr((sys.version, suite.needs))
+    stamp, wanted = home / "ready", repr((sys.version, suite.version, suite.needs))
     if not stamp.exists() or stamp.read_text() != wanted:
         shutil.rmtree(home, ignore_errors=True)
         command(sys.executable, "-m", "venv", "--without-pip", home / "venv")
         # The wheels of these distributions leave the tests out.
-        pip("download", "--no-deps", "--no-binary", suite.name, "-d", home, suite.name)
+        wish = f"{suite.name}=={suite.version}" if suite.version else suite.name
+        pip("download", "--no-deps", "--no-binary", suite.name, "-d", home, wish)
         (sdist,) = home.glob("*.tar.gz")
         with tarfile.open(sdist) as archive:
             archive.extractall(home, filter="data")
-        install(home, sdist, "pytest", *suite.needs)
+        what = [sdist, "pytest", *suite.needs]
+        if "replaced" in suite.modes:
+            what.remove(sdist)
+            take_tests_out(source_in(home))
+        install(home, *what)
         stamp.write_text(wanted)
     install(home, "--force-reinstall", "--no-deps", wheel)
     install(home, wheel)  # what it depends on
+    return source_in(home)
+
+
+def source_in(home: Path) -> Path:
+    """Return the folder of the unpacked sdist."""
     return next(path.parent for path in home.glob("*/PKG-INFO"))
+
+
+def take_tests_out(source: Path) -> None:
+    """Leave of an sdist the tests, so that they find this package and not their own."""
+    (package,) = (path.parent for path in source.glob("*/tests"))
+    shutil.move(package / "tests", source / "tests")
+    shutil.rmtree(package)
 
 
 def build_wheel() -> Path:
@@ -188,15 +214,16 @@ def loopback_only() -> tuple[str, ...]:
 
 def run(suite: Suite, mode: str, source: Path, prefix: tuple[str, ...]) -> dict[str, str]:
     """Run a suite once; return each test's outcome."""
-    report, log = source.parent / f"{mode}.xml", source.parent / f"{mode}.log"
+    home = source.parent
+    report, log = home / f"{mode}.xml", home / f"{mode}.log"
     report.unlink(missing_ok=True)
-    python = (*prefix, str(source.parent / "venv/bin/python"))
+    python = (*prefix, str(home / "venv/bin/python"))
     with tempfile.TemporaryDirectory() as scratch, tempfile.TemporaryDirectory() as place:
         environment = {**environment_of(mode, scratch), **suite.environment}
         # Some write where they are, and the other runs are at work, too. Nor is this
         # package's configuration of pytest to be found above.
         source = Path(shutil.copytree(source, Path(place, source.name)))
-        check(mode, (*python, "-c", TELL), source, environment)
+        check(mode, (*python, "-c", TELL), source, environment, home)
         with log.open("w") as output:
             done = subprocess.run(
                 (
@@ -218,22 +245,30 @@ def run(suite: Suite, mode: str, source: Path, prefix: tuple[str, ...]) -> dict[
     return outcomes(report, place)
 
 
-#: Prints the type of a default session's `auth`, and the audience of the token found.
-TELL = (
-    "import requests, requests_scitokens as ours;"
-    "auth = requests.Session().auth;"
-    "print(type(auth).__name__, ours.HTTPSciTokenAuth().find_token()['aud'])"
-)
+#: Prints where this package is, the type of a default session's `auth`, and the audience
+#: of the token in BEARER_TOKEN.
+TELL = """
+import json, os, requests, requests_scitokens as ours
+token = "BEARER_TOKEN" in os.environ and ours.HTTPSciTokenAuth().find_token()
+name = type(requests.Session().auth).__name__
+print(json.dumps([ours.__file__, name, token["aud"] if token else ""]))
+"""
 
 
 def check(
-    mode: str, tell: tuple[str, ...], source: Path, environment: dict[str, str]
+    mode: str,
+    tell: tuple[str, ...],
+    source: Path,
+    environment: dict[str, str],
+    home: Path,
 ) -> None:
     """Make sure that a run is what it is called."""
-    audience, patched = MODES[mode]
-    said = subprocess.check_output(tell, cwd=source, env=environment, text=True).split()
-    if said != ["HTTPSciTokenAuth" if patched else "NoneType", audience]:
-        raise SystemExit(f"{source.name}, {mode}: the environment is wrong: {said}")
+    told = subprocess.check_output(tell, cwd=source, env=environment)
+    where, *said = json.loads(told)
+    expected = ["HTTPSciTokenAuth" if MODES[mode].patched else "NoneType"]
+    expected.append(MODES[mode].audience)
+    if said != expected or not Path(where).is_relative_to(home / "venv"):
+        raise SystemExit(f"{source.name}, {mode}: the environment is wrong: {told}")
 
 
 def environment_of(mode: str, scratch: str) -> dict[str, str]:
@@ -241,15 +276,19 @@ def environment_of(mode: str, scratch: str) -> dict[str, str]:
 
     CA bundles, proxies and a home with a `.netrc` would change outcomes.
     """
-    audience, patched = MODES[mode]
+    audience, patched, hosts = MODES[mode]
+    ours = {
+        "BEARER_TOKEN": audience and make_token(audience),
+        "REQUESTS_SCITOKENS_AUTOPATCH": "1" if patched else "",
+        "REQUESTS_SCITOKENS_HOSTS": hosts,
+    }
     return {
         "PATH": os.environ["PATH"],
         "LANG": "C.UTF-8",
         "HOME": scratch,
         "TMPDIR": scratch,
         "PYTHONHASHSEED": "0",
-        "BEARER_TOKEN": make_token(audience),
-        **({"REQUESTS_SCITOKENS_AUTOPATCH": "1"} if patched else {}),
+        **{name: value for name, value in ours.items() if value},
     }
 
 
@@ -309,35 +348,40 @@ class Result:
         runs = [outcomes for mode in self.runs.values() for outcomes in mode]
         return list(dict.fromkeys(test for outcomes in runs for test in outcomes))
 
+    def expected(self, test: str) -> set[str]:
+        """Return how a test may end."""
+        return self.of("unpatched", test) if "unpatched" in self.runs else {"passed"}
+
     def changed(self, mode: str) -> list[str]:
-        """Return the tests that never ended in this mode as they do unpatched."""
+        """Return the tests that never ended in this mode as they should."""
         return [
             test
             for test in self.tests()
-            if self.of("unpatched", test).isdisjoint(self.of(mode, test))
+            if self.expected(test).isdisjoint(self.of(mode, test))
         ]
 
-    def unexpected(self, mode: str) -> list[str]:
-        """Return the changed tests that are not listed with a reason."""
-        listed = self.suite.any_changes if mode == "any" else {}
-        return [test for test in self.changed(mode) if test not in listed]
+    def wrong(self) -> list[tuple[str, str]]:
+        """Return each mode, and each test that did not end in it as it should."""
+        return [(mode, test) for mode in self.runs for test in self.changed(mode)]
 
     def flaky(self) -> list[str]:
         """Return the tests that ended in several ways in one and the same mode."""
         several = [t for t in self.tests() for m in self.runs if len(self.of(m, t)) > 1]
         return list(dict.fromkeys(several))
 
-    def count(self, outcome: str) -> int:
-        """Return how many tests ended so unpatched."""
-        return sum(outcome in found for found in self.runs["unpatched"][0].values())
+    def first(self) -> list[str]:
+        """Return the outcomes of the first mode's first run."""
+        return list(self.runs[self.suite.modes[0]][0].values())
 
     def row(self) -> tuple[str, ...]:
         """Return the table's line."""
-        first = self.runs["unpatched"][0]
-        passed, skipped = self.count("passed"), self.count("skipped")
+        first = self.first()
+        passed, skipped = (
+            sum(word in outcome for outcome in first) for word in ("passed", "skipped")
+        )
         numbers = (
             *(len(first), passed, len(first) - passed - skipped, skipped),
-            *(len(self.changed("elsewhere")), len(self.changed("any"))),
+            *(len(self.changed(mode)) if mode in self.runs else "-" for mode in PATCHED),
             *(len(self.flaky()), round(self.seconds)),
         )
         return self.suite.name, self.version, *map(str, numbers)
@@ -345,7 +389,7 @@ class Result:
 
 HEADINGS = (
     *("suite", "version", "tests", "passed", "failed", "skipped"),
-    *("changed: elsewhere", "any", "flaky", "seconds"),
+    *(f"changed: {PATCHED[0]}", *PATCHED[1:], "flaky", "seconds"),
 )
 
 
@@ -353,19 +397,19 @@ def compare(suite: Suite, wheel: Path, prefix: tuple[str, ...]) -> Result:
     """Run a suite in every mode, and once more where an outcome differs."""
     started = time.monotonic()
     source = make_ready(suite, wheel)
-    runs: dict[str, list[dict[str, str]]] = {mode: [] for mode in MODES}
+    runs: dict[str, list[dict[str, str]]] = {mode: [] for mode in suite.modes}
     result = Result(suite, source.name.rpartition("-")[2], runs, 0)
     for _ in range(2):
         # At the same time: most of what they do is wait.
         with ThreadPoolExecutor() as pool:
-            found = pool.map(lambda mode: run(suite, mode, source, prefix), MODES)
-            for mode, of_tests in zip(MODES, found, strict=True):
-                runs[mode].append(of_tests)
-        if not result.unexpected("elsewhere") and not result.unexpected("any"):
+            found = pool.map(lambda mode: run(suite, mode, source, prefix), runs)
+            for of_mode, of_tests in zip(runs.values(), found, strict=True):
+                of_mode.append(of_tests)
+        if not result.wrong():
             break
     result.seconds = time.monotonic() - started
     print(f"{suite.name}: {result.seconds:.0f} s", flush=True)
-    if not result.count("passed"):
+    if "passed" not in result.first():
         raise SystemExit(f"{suite.name}: no test passes, so this compares nothing")
     return result
 
@@ -378,15 +422,12 @@ def show(results: list[Result]) -> None:
     for row in rows:
         cells = [c.rjust(w) for c, w in zip(row[2:], widths[2:], strict=True)]
         print(row[0].ljust(widths[0]), row[1].ljust(widths[1]), *cells, sep="  ")
-    print("\nfailed: in all three runs alike; most need a network beyond loopback")
+    print("\nfailed: in all modes alike; most need a network beyond loopback")
     for result in results:
-        for mode in ("elsewhere", "any"):
-            for test in result.changed(mode):
-                before, after = result.of("unpatched", test), result.of(mode, test)
-                why = result.suite.any_changes.get(test) if mode == "any" else None
-                print(f"\n{result.suite.name}, {mode}: {test}")
-                print(f"    {' | '.join(before)} -> {' | '.join(after)}")
-                print(f"    {why or 'UNEXPECTED'}")
+        for mode, test in result.wrong():
+            print(f"\n{result.suite.name}, {mode}: {test}")
+            print(f"    expected: {' | '.join(result.expected(test))}")
+            print(f"    ended in: {' | '.join(result.of(mode, test))}")
         for test in result.flaky():
             print(f"\n{result.suite.name}, flaky: {test}")
 
@@ -405,8 +446,7 @@ def main() -> int:
     with ThreadPoolExecutor(2) as pool:
         results = list(pool.map(lambda suite: compare(suite, wheel, prefix), chosen))
     show(results)
-    bad = [r for r in results if r.unexpected("elsewhere") or r.unexpected("any")]
-    return 1 if bad else 0
+    return 1 if any(result.wrong() for result in results) else 0
 
 
 if __name__ == "__main__":

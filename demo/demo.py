@@ -10,7 +10,9 @@ from requests_scitokens.testing import Issuer, ProtectedServer
 
 HERE = Path(__file__).parent
 TEXT = "hello from behind the token\n"
+REFUSED = "401 Client Error"
 PLACES = ("BEARER_TOKEN", "BEARER_TOKEN_FILE", "SCITOKEN", "SCITOKEN_FILE", "_CONDOR_CREDS")
+ON = {"REQUESTS_SCITOKENS_AUTOPATCH": "1"}
 
 
 def main() -> int:
@@ -22,7 +24,6 @@ def main() -> int:
     ):
         token = Path(directory, f"bt_u{os.geteuid()}")
         token.touch(mode=0o600)
-        token.write_text(issuer.mint("read:/data"))
         authority = Path(directory, "ca.pem")
         server.write_ca(authority)
         environment = {
@@ -33,52 +34,66 @@ def main() -> int:
             "REQUESTS_CA_BUNDLE": str(authority),
             "REQUESTS_SCITOKENS_AUTOPATCH": "",
             "REQUESTS_SCITOKENS_HOSTS": "",
+            "REQUESTS_SCITOKENS_LOG": "",
         }
         url = f"{server.url}/data/hello.txt"
+        outcomes = []
+
+        def run(script: str, expected: str, **variables: str) -> None:
+            """Run a script as a user would; show what it wrote."""
+            wrote = _output(script, url, environment, variables)
+            print(*wrote, sep="\n")
+            outcomes.append(expected.strip() in wrote[-1])
+
         print(f"A storage server that wants a SciToken now runs at {server.url},")
-        print(f"and a token lies where tokens are found: $XDG_RUNTIME_DIR/{token.name}\n")
+        print(f"and a token is where tokens are found: $XDG_RUNTIME_DIR/{token.name}\n")
         print("fetch.py knows only Requests:\n")
-        print(*(f"    {line}" for line in _lines("fetch.py")), sep="\n")
-        patched = environment | {"REQUESTS_SCITOKENS_AUTOPATCH": "1"}
-        outcomes = [
-            ("401 Client Error", _run("fetch.py", url, environment)),
-            (TEXT, _run("fetch.py", url, patched, "REQUESTS_SCITOKENS_AUTOPATCH=1 ")),
-        ]
-        print("\nThe two other ways in are in the script:")
+        _show("fetch.py")
+
+        print("\n1. The token is for this server: its audience is the server's address.")
+        token.write_text(issuer.mint("read:/data", audience=server.url))
+        run("fetch.py", REFUSED)
+        run("fetch.py", TEXT, **ON)
+
+        print("\n2. The token is for any server, as most tokens are.")
+        print("   The autopatch sends it only to the servers that you list.")
+        token.write_text(issuer.mint("read:/data", audience="ANY"))
+        run("fetch.py", REFUSED, **ON)
+        listed = server.url.removeprefix("https://")
+        run("fetch.py", TEXT, REQUESTS_SCITOKENS_HOSTS=listed, **ON)
+
+        print("\n3. The two other ways in are in the script:")
         for script in ("with_auth.py", "with_session.py"):
             print()
-            print(
-                *(
-                    f"    {line}"
-                    for line in _lines(script)
-                    if "Sci" in line or "ses" in line
-                ),
-                sep="\n",
-            )
-            outcomes.append((TEXT, _run(script, url, environment)))
-    failed = [expected for expected, got in outcomes if expected not in got]
-    print(f"\n{len(outcomes) - len(failed)} of {len(outcomes)} outcomes as expected")
-    return 1 if failed else 0
+            _show(script, "Sci", "ses")
+            run(script, TEXT)
+    print(f"\n{sum(outcomes)} of {len(outcomes)} outcomes as expected")
+    return 0 if all(outcomes) else 1
 
 
-def _lines(script: str) -> list[str]:
-    return HERE.joinpath(script).read_text().splitlines()
+def _show(script: str, *words: str) -> None:
+    """Show a script, or its lines that have one of these words."""
+    for line in HERE.joinpath(script).read_text().splitlines():
+        if not words or any(word in line for word in words):
+            print(f"    {line}".rstrip())
 
 
-def _run(script: str, url: str, environment: dict[str, str], shown: str = "") -> str:
-    """Run a script as a user would; show and return the last line that it wrote."""
-    print(f"\n$ {shown}python {script} {url}")
+def _output(
+    script: str, url: str, environment: dict[str, str], variables: dict[str, str]
+) -> list[str]:
+    """Run a script; return the lines that it wrote, without the traceback's."""
+    shown = "".join(f"{name}={value} " for name, value in variables.items())
+    print(f"\n$ {shown}python {script} {url}", flush=True)
     done = subprocess.run(
         [sys.executable, HERE / script, url],
-        env=environment,
+        env=environment | variables,
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    wrote = (done.stdout or done.stderr).strip().splitlines() or [""]
-    print(wrote[-1])
-    return wrote[-1] + "\n"
+    lines = [*done.stderr.splitlines(), *done.stdout.splitlines()]
+    return [line for line in lines if not line.startswith(("Traceback", " "))] or [""]
 
 
 if __name__ == "__main__":

@@ -4,14 +4,6 @@ Every public name is loaded when it is first used: a start-up file imports this
 package in programs that may never need it, so importing it must cost nothing.
 """
 
-TYPE_CHECKING = False  # typing.TYPE_CHECKING without importing typing
-if TYPE_CHECKING:
-    from .api import delete, get, head, options, patch, post, put, request
-    from .auth import HTTPSciTokenAuth, TokenNotFoundError
-    from .sessions import Session, SessionMixin
-
-    __version__: str
-
 __all__ = [
     "HTTPSciTokenAuth",
     "Session",

@@ -10,9 +10,9 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
-from typing import Any
 
 from .diagnosis import diagnose
+from .diagnosis.facts import Autopatch, Facts, Place, Trial
 from .origin import origin_of
 from .token import plain
 
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.url is None and options.attempt:
         parser.error("--try needs a URL")
     if options.url is not None and origin_of(options.url) is None:
-        parser.error("URL: an https:// or http:// address with a plain host is meant")
+        parser.error("URL: give an https:// or http:// address with a plain host")
     log = logging.getLogger(__package__)
     level = log.level
     log.setLevel(logging.CRITICAL)  # the report says it all
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if facts["usable"] else 1
 
 
-def _report(facts: dict[str, Any]) -> list[str]:
+def _report(facts: Facts) -> list[str]:
     """Return the lines of the report."""
     lines = [_heading("Where tokens are looked for, in this order")]
     for place in facts["places"]:
@@ -104,16 +104,16 @@ def _report(facts: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _about_token(place: dict[str, Any], facts: dict[str, Any]) -> list[tuple[str, str]]:
+def _about_token(place: Place, facts: Facts) -> list[tuple[str, str]]:
     rows = []
-    token = place.get("token", {})
-    if token.get("opaque"):
+    token = place.get("token")
+    if token and token.get("opaque"):
         rows.append(("token", "opaque: not a JSON Web Token, nothing can be read"))
     elif token:
         rows += [
             ("issuer", token["issuer"]),
             ("subject", token["subject"]),
-            ("audience", ", ".join(token["audience"]) or "not said: any server"),
+            ("audience", ", ".join(token["audience"]) or "any server (it does not say)"),
             ("scope", token["scope"]),
             ("valid", token["valid"]),
         ]
@@ -121,24 +121,24 @@ def _about_token(place: dict[str, Any], facts: dict[str, Any]) -> list[tuple[str
         rows.append(("signature", facts["signature"]))
     if "file" in place:
         exposed = ": all on this machine can read it"
-        text = "mode {mode}, owner {owner}".format(**place["file"])
+        text = f"mode {place['file']['mode']}, owner {place['file']['owner']}"
         rows.append(("file", text + exposed * place["file"]["exposed"]))
     return rows
 
 
-def _about_autopatch(facts: dict[str, Any]) -> list[str]:
+def _about_autopatch(facts: Autopatch) -> list[str]:
     lines = _wrap(f"   {facts['state']}", 5)
     for path in facts["files"]:
         lines += _wrap(f"   start-up file: {path}", 5)
     if facts["problem"]:
         lines += _wrap(f"   problem: {facts['problem']}", 5)
     hosts = f"{facts['hosts']} (REQUESTS_SCITOKENS_HOSTS)"
-    if not facts["hosts"].strip():
-        hosts = "not limited: REQUESTS_SCITOKENS_HOSTS is not set"
+    if not facts["hosts"]:
+        hosts = "REQUESTS_SCITOKENS_HOSTS is not set; a token for any server is not sent"
     return [*lines, *_wrap(f"   hosts: {facts['hosts_problem'] or hosts}", 5)]
 
 
-def _about_attempt(attempt: dict[str, Any]) -> list[str]:
+def _about_attempt(attempt: Trial) -> list[str]:
     lines = []
     for one in attempt["exchanges"]:
         token = "with the token" if one["token"] else "without a token"

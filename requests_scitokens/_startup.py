@@ -1,4 +1,4 @@
-"""What the `.pth` and `.start` files call; standard library only.
+"""What the `.pth` file calls; standard library only.
 
 At this point of the interpreter's start, site-packages are still being set up: an
 import costs every program, and an exception would be a traceback in front of the
@@ -7,12 +7,14 @@ program's own output. So nothing happens here but to wait for `requests`.
 
 import os
 import sys
+from _thread import get_ident
 
 TYPE_CHECKING = False  # typing.TYPE_CHECKING without importing typing
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.machinery import ModuleSpec
     from types import ModuleType
+    from typing import Any
 
 VARIABLE = "REQUESTS_SCITOKENS_AUTOPATCH"
 ON = ("1", "true", "yes", "on")
@@ -24,80 +26,165 @@ _complaints: "set[str]" = set()
 def start() -> None:
     """Patch `requests` as soon as the program imports it, if the variable says so.
 
-    Any number of calls do what one does: overlaid environments process the start-up
-    files of each layer.
+    Any number of calls do what one does: a virtual environment processes the start-up
+    file twice, and overlaid environments that of each layer.
     """
     setting = os.environ.get(VARIABLE, "").strip().lower()
     if setting in OFF:
         return
     if setting not in ON:
         _complain(f"{VARIABLE} is neither 1 (true, yes, on) nor 0 (false, no, off)")
-    elif "requests" in sys.modules:
-        _enable()  # another start-up file was first
-    elif not any(type(finder).__name__ == _Finder.__name__ for finder in sys.meta_path):
-        # By name: the other layer's file may have brought a class of its own.
+    elif not any(_is_ours(finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
+        if "requests" in sys.modules:
+            # Another start-up file was first. Where a thread of its own is still
+            # importing it, importing the patch waits for that.
+            _enable()
+
+
+def _is_ours(finder: object) -> bool:
+    # By name: another layer's file may have brought a class of its own.
+    kind = type(finder)
+    return (kind.__module__, kind.__name__) == (__name__, _Finder.__name__)
 
 
 class _Finder:
-    """Finds `requests` as Python would, and patches it when it is loaded."""
+    """Finds `requests` as Python would, with a loader that patches it.
+
+    Python may hold its import lock while it asks. So nothing is imported here: that could
+    wait for a module that another thread is importing, and that thread for the lock, for
+    ever. Nor is `sys.meta_path` changed: another thread may be walking it, and would
+    leave out a finder.
+    """
+
+    def __init__(self) -> None:
+        self._asking: set[int] = set()
 
     def find_spec(
         self,
         name: str,
-        path: "Sequence[str] | None" = None,  # noqa: ARG002, importlib's signature
-        target: "ModuleType | None" = None,  # noqa: ARG002, likewise
+        path: "Sequence[str] | None" = None,
+        target: "ModuleType | None" = None,
     ) -> "ModuleSpec | None":
-        if name != "requests" or self not in sys.meta_path:
+        # Finders that ask all the others come back to this one: it has no answer then.
+        thread = get_ident()
+        if name != "requests" or thread in self._asking:
             return None
-        from importlib.util import find_spec
-
-        place = sys.meta_path.index(self)
-        sys.meta_path.remove(self)
         try:
-            spec = find_spec(name)
+            self._asking.add(thread)
+            spec = _ask_all(name, path, target)
         finally:
-            # Programs ask whether there is one, extend sys.path, try again.
-            sys.meta_path.insert(place, self)
-        loader = spec.loader if spec is not None else None
-        if loader is None or not hasattr(loader, "exec_module"):
-            return spec
-        load = loader.exec_module
-
-        def load_and_patch(module: "ModuleType") -> None:
-            try:  # noqa: SIM105, contextlib would be one more import
-                del loader.exec_module  # the class's own again
-            except AttributeError:
-                pass  # it was asked for several times, and this is the last
-            load(module)
-            if self in sys.meta_path:
-                sys.meta_path.remove(self)
-            _enable()
-
-        try:
-            loader.exec_module = load_and_patch  # type: ignore[method-assign]
-        except AttributeError as error:  # somebody's loader with slots
-            _complain(error)
+            self._asking.discard(thread)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Loader(_eager(spec.loader))  # type: ignore[assignment]
         return spec
 
 
+def _ask_all(
+    name: str, path: "Sequence[str] | None", target: "ModuleType | None"
+) -> "ModuleSpec | None":
+    for finder in tuple(sys.meta_path):
+        find_spec = getattr(finder, "find_spec", None)
+        spec: ModuleSpec | None = find_spec(name, path, target) if find_spec else None
+        if spec is not None:
+            return spec
+    return None
+
+
+def _eager(loader: "Any") -> "Any":
+    """Return what is in a lazy loader: the patch needs all of `requests`.
+
+    Who makes each finder lazy, as Mercurial does, makes this one lazy as well, and Python
+    3.13 cannot load lazily what is lazy already.
+    """
+    lazy = getattr(sys.modules.get("importlib.util"), "LazyLoader", None)
+    while lazy is not None and isinstance(loader, lazy):
+        loader = loader.loader
+    return loader
+
+
+class _Loader:
+    """Somebody's loader, around which the patch is enabled.
+
+    Theirs may be a class, refuse new attributes, or serve other modules as well:
+    nothing is changed in it.
+    """
+
+    _theirs: "Any" = None  # `copy` and `pickle` look at an object before they fill it
+
+    def __init__(self, theirs: object) -> None:
+        self._theirs = theirs
+
+    def __getattr__(self, name: str) -> "Any":
+        # Also the two that are ours: Python asks which of them a loader has.
+        theirs = getattr(self._theirs, name)
+        if name == "exec_module":
+            return self._exec
+        if name == "load_module":
+            return self._load
+        return theirs
+
+    def _exec(self, module: "ModuleType") -> None:
+        # First its own loader again: requests, and the program, see nothing of this.
+        spec = getattr(module, "__spec__", None)
+        if getattr(spec, "loader", None) is self:
+            spec.loader = self._theirs  # type: ignore[union-attr]
+        if getattr(module, "__loader__", None) is self:
+            module.__loader__ = self._theirs
+        self._theirs.exec_module(module)
+        _loaded(module)
+
+    def _load(self, name: str) -> "ModuleType":
+        module: ModuleType = self._theirs.load_module(name)
+        _loaded(module)
+        return module
+
+
+def _loaded(module: "ModuleType") -> None:
+    """Enable the patch, unless the module is a copy that somebody loaded aside."""
+    if sys.modules.get("requests") is not module:
+        return
+    # After an interrupted import Python has forgotten `requests`, but not the modules in
+    # it, and makes `requests.exceptions` an attribute only where it loads that anew.
+    for name, part in tuple(sys.modules.items()):
+        parent, _, child = name.rpartition(".")
+        if parent == "requests" and child not in vars(module):
+            setattr(module, child, part)
+    _enable()
+
+
 def _enable() -> None:
+    # Ctrl-C, or a handler of SIGTERM that calls `sys.exit`, ends the import of requests
+    # as it would without us; the next one tries again.
     try:
-        import requests_scitokens.patch  # noqa: F401, importing it patches
-    except (Exception, SystemExit) as error:  # noqa: BLE001, the program runs whatever happens
+        patch: Any = sys.modules.get("requests_scitokens.patch")
+        # Where another thread is importing it, and waits for requests, it has come so far
+        # that it has this function, and it must not be waited for.
+        if not hasattr(patch, "enable"):
+            import requests_scitokens.patch  # noqa: F401, importing it enables it
+
+            patch = sys.modules["requests_scitokens.patch"]
+        patch.enable()  # it may have been imported long before, or lazily
+    except Exception as error:  # noqa: BLE001, the program runs whatever happens
         _complain(error)
 
 
 def _complain(problem: object) -> None:
     """Say in one line that the program runs unpatched."""
-    text = str(problem)
-    if isinstance(problem, BaseException):
-        text = f"{type(problem).__name__}: {text}; `python -m pip check` may know why"
-    line = " ".join(text.split())
-    # A virtual environment processes its start-up files twice; pythonw has no stderr.
-    if line not in _complaints and sys.stderr is not None:
+    try:
+        text = str(problem)
+        if isinstance(problem, Exception):
+            text = f"{type(problem).__name__}: {text}; `python -m pip check` may know why"
+        line = f"requests-scitokens: not patching requests: {' '.join(text.split())}\n"
+        if line in _complaints:
+            return  # a program may import requests, or try to, again and again
         _complaints.add(line)
-        try:  # noqa: SIM105, contextlib would be one more import
-            sys.stderr.write(f"requests-scitokens: not patching requests: {line}\n")
-        except (OSError, ValueError):
-            pass  # full, or closed: an exception here would end the program
+        if sys.stderr is sys.__stderr__:
+            # Past its buffer: what a full disk does not take would be tried again at the
+            # program's end, and fail, and change the program's status.
+            stderr = sys.stderr.fileno()  # type: ignore[union-attr]
+            os.write(stderr, line.encode("ascii", "backslashreplace"))
+        else:
+            sys.stderr.write(line)
+    except Exception:  # noqa: BLE001, S110, no stderr, or it is full, or closed
+        pass

@@ -18,22 +18,12 @@ _TOKEN68 = re.compile(r"[ \t]+[A-Za-z0-9\-._~+/]+=*[ \t]*(?=,|\Z)")
 _JUNK = re.compile(rf'{_QUOTED}|[^ \t,"]+', re.DOTALL)
 
 
-def bearer_challenge(field: str | None) -> dict[str, str] | None:
+def bearer_challenge(field: object) -> dict[str, str] | None:
     r"""Find the Bearer challenge in a `WWW-Authenticate` field.
 
-    Several fields are given as one, joined with commas, as RFC 9110 section 5.3
-    allows and urllib3 does.
-
-    Parameters
-    ----------
-    field : str or None
-        The field's value; `None` where there was no field.
-
-    Returns
-    -------
-    dict or None
-        The parameters of the first Bearer challenge (RFC 6750 section 3), names in
-        lower case; empty for a bare one. `None` if there is no such challenge.
+    Several fields are given as one, joined with commas, as RFC 9110 section 5.3 allows and
+    urllib3 does. The result has the parameters of the first Bearer challenge (RFC 6750
+    section 3), names in lower case; it is `None` where there is no such challenge.
 
     Examples
     --------
@@ -42,7 +32,8 @@ def bearer_challenge(field: str | None) -> dict[str, str] | None:
     >>> bearer_challenge('Basic realm="Bearer"') is None
     True
     """
-    field = field or ""
+    if not isinstance(field, str):
+        return None
     found: dict[str, str] | None = None
     in_bearer = False
     position = _end(_SEPARATORS, field, 0)

@@ -2,215 +2,191 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import time
 from collections.abc import Iterator
-from functools import lru_cache
+from typing import NamedTuple
 
-from requests import RequestException
-
-from .environment import variables
-from .files import expiring, look_at_file, signature_of
-from .look import Look, look_at_text, trouble
-from .memory import remember
-from .origin import Origin, origin_of
-from .policy import ELSEWHERE, NAMED, UNBOUND, standing
-from .token import WHITE_SPACE, BearerToken, decode_claims
+from .origin import Origin
+from .policy import ANY_AUDIENCE, Standing, standing
+from .token import WHITE_SPACE, BearerToken, certain_path, plain
+from .token_file import Lookup, read_file, read_text
 
 #: Where the last place is: anybody can put a file there.
 SHARED_DIRECTORY = "/tmp"  # noqa: S108
 
+#: Methods that read (RFC 9110 section 9.2.1, RFC 4918 section 9.1).
+READS = ("GET", "HEAD", "OPTIONS", "PROPFIND")
 
-class TokenNotFoundError(RequestException):
-    """No usable token was found, and the request may not go without one.
-
-    As every `requests.RequestException` it is an `OSError` too. The message lists
-    every place looked in, and what was wrong with what was there.
-    """
+# What a scope is called that lets one read or write: SciTokens' own and the WLCG profile's.
+_READ_SCOPES = frozenset({"read", "storage.read"})
+_WRITE_SCOPES = frozenset({"write", "storage.modify", "storage.create"})
 
 
-def find(
-    url: str | None = None,
-    audience: tuple[str, ...] = (),
-    *,
-    fresh: bool = False,
-) -> tuple[Look | None, list[Look]]:
+class Wanted(NamedTuple):
+    """What a token is wanted for."""
+
+    origin: Origin | None = None  # where the request goes, if that is known
+    method: str = "GET"
+    audience: tuple[str, ...] = ()  # what the caller wants in `aud`: one of these
+    refused: tuple[BearerToken, ...] = ()  # what the server has just answered 401 or 403
+
+    def misfit(self, token: BearerToken) -> str:
+        """Say why the token's audience is not the wanted one; empty if it is."""
+        wanted = {*self.audience, *ANY_AUDIENCE}
+        if not self.audience or not wanted.isdisjoint(token.audience):
+            return ""
+        names = plain(", ".join(self.audience))
+        return f"is for {token.whom}, not for {names}; get one for {names}"
+
+
+class Found(NamedTuple):
+    """The token that was found, or the reason why there is none."""
+
+    token: BearerToken | None = None
+    place: Lookup | str = "the token"  # where it came from
+    reason: str = ""  # why there is none that can be used, and what to do
+    passed: tuple[Lookup, ...] = ()  # the places before, and why each gave none
+    silent: bool = False  # whether that needs no message: the caller said "no token"
+
+    @property
+    def name(self) -> str:
+        """How to speak of the token."""
+        place = self.place
+        return place if isinstance(place, str) else f"the token in {place.name}"
+
+    def everything(self) -> str:
+        """Say why there is none, and what was in every place looked in."""
+        passed = [str(lookup) for lookup in self.passed if str(lookup) not in self.reason]
+        looked = f"; looked in: {'; '.join(passed)}" if passed else ""
+        return f"no usable token: {self.reason}{looked}"
+
+
+ANYTHING = Wanted()
+
+
+def find(wanted: Wanted = ANYTHING) -> Found:
     """Search all places in order, up to the one that decides.
 
     WLCG Bearer Token Discovery 1.0: a token ends the search, and so does something
-    malformed; an empty value continues it. Nothing is verified and no network is
-    touched.
-
-    Parameters
-    ----------
-    url : str or None
-        Where the token is to go: HTCondor's directory may hold one for each server.
-    audience : tuple of str, optional
-        What the caller wants the token's audience to be.
-    fresh : bool, optional
-        Whether files are read again although nothing about them has changed.
-
-    Returns
-    -------
-    found : Look or None
-        The place that gave a token, which may have expired.
-    passed : list of Look
-        The places before it that gave none, with the reasons.
+    malformed; an empty value continues it. An expired token is passed over. Nothing is
+    verified and no network is touched.
     """
-    passed: list[Look] = []
-    for look in look_everywhere(url, audience, fresh=fresh):
-        if look.token is not None and not look.reason:
-            return look, passed
-        passed.append(look)
-        if look.ends:
-            break
-    return None, passed
+    passed: list[Lookup] = []
+    for lookup in look_everywhere(wanted):
+        if lookup.token is not None and not lookup.reason:
+            misfit = wanted.misfit(lookup.token)
+            if misfit:
+                reason = f"the token in {lookup.name} {misfit}"
+                return Found(None, lookup, reason, tuple(passed))
+            return Found(lookup.token, lookup, "", tuple(passed))
+        if lookup.ends:
+            return Found(
+                None, reason=f"{lookup}; correct or remove it", passed=tuple(passed)
+            )
+        passed.append(lookup)
+    for lookup in passed:
+        if lookup.token is not None and lookup.token.expired():
+            text = f"the token in {lookup.name} {lookup.token.expired()}"
+            reason = f"{text}; renew it, for example with htgettoken"
+            return Found(None, lookup, reason, tuple(passed))
+    there = [str(lookup) for lookup in passed if lookup.reason not in _NOTHING_THERE]
+    reason = "; ".join(
+        ["no token was found", *there, "get one, for example with htgettoken"]
+    )
+    return Found(None, reason=reason, passed=tuple(passed))
 
 
-def look_everywhere(
-    url: str | None = None,
-    audience: tuple[str, ...] = (),
-    *,
-    fresh: bool = False,
-) -> Iterator[Look]:
-    """Look in every place, one after the other, whatever is found.
+_NOTHING_THERE = ("not set", os.strerror(errno.ENOENT))
 
-    Of HTCondor's directory only the file that was chosen before is looked at, where
-    that still holds and the look is not to be `fresh`.
-    """
-    values = variables(_NAMES)
+
+def look_everywhere(wanted: Wanted = ANYTHING) -> Iterator[Lookup]:
+    """Look in every place, one after the other, whatever is found."""
+    refused = wanted.refused
     # The last two are what IGWN's tools document, in the same two forms.
     for name in ("BEARER_TOKEN", "BEARER_TOKEN_FILE", "SCITOKEN", "SCITOKEN_FILE"):
-        if name not in values:
-            yield _NOT_SET[name]
+        value = os.environ.get(name)
+        if value is None:
+            yield Lookup(f"${name}", reason="not set")
+        elif not value.strip(WHITE_SPACE):
+            yield Lookup(f"${name}", reason="empty")
         elif name.endswith("_FILE"):
-            yield _look_at_named_file(name, values[name], fresh)
+            yield _look_at_named_file(name, value, refused)
         else:
-            yield _look_at_value(name, values[name])
-    creds = values.get("_CONDOR_CREDS")
-    if creds:
-        yield from _look_at_condor(creds, origin_of(url), audience, fresh)
+            yield read_text(f"${name}", value)
+    credentials = os.environ.get("_CONDOR_CREDS")
+    if credentials:
+        yield from _look_at_condor(credentials, wanted)
     else:
-        yield _NOT_SET["_CONDOR_CREDS"]
+        yield Lookup("$_CONDOR_CREDS", reason="not set")
     if hasattr(os, "geteuid"):
-        user = os.geteuid()
-        runtime = values.get("XDG_RUNTIME_DIR")
+        name = f"bt_u{os.geteuid()}"
+        runtime = os.environ.get("XDG_RUNTIME_DIR")
         if runtime:
-            place, path = _runtime_file(runtime, user)
-            yield look_at_file(place, path, fresh)
+            path = os.path.join(runtime, name)
+            yield read_file(f"$XDG_RUNTIME_DIR/{name}", path, own=True, refused=refused)
         else:
-            yield _NOT_SET["XDG_RUNTIME_DIR"]
-        path = os.path.join(SHARED_DIRECTORY, f"bt_u{user}")
-        yield look_at_file(path, path, fresh, own=True)
+            yield Lookup("$XDG_RUNTIME_DIR", reason="not set")
+        path = os.path.join(SHARED_DIRECTORY, name)
+        yield read_file(path, path, own=True, refused=refused)
 
 
-# --- the places
+def _look_at_named_file(name: str, path: str, refused: tuple[BearerToken, ...]) -> Lookup:
+    lookup = read_file(f"${name}", path, refused=refused)
+    if lookup.token is None and not certain_path(path) and not os.path.exists(path):
+        right = name[: -len("_FILE")]
+        reason = f"no such file (not shown: a token itself would go into ${right})"
+        return Lookup(f"${name}", reason=reason)
+    return lookup
 
 
-def _look_at_value(name: str, value: str) -> Look:
-    if not value.strip(WHITE_SPACE):
-        return Look(f"${name}", reason="empty")
-    return look_at_text(f"${name}", value)
-
-
-def _look_at_named_file(name: str, path: str, fresh: bool) -> Look:
-    if not path:
-        return _NOT_SET[name]
-    if decode_claims(path) is not None:  # and the place is named in messages
-        right = name.removesuffix("_FILE")
-        reason = f"it holds a token, not the name of a file; ${right} is for that"
-        return Look(f"${name}", reason=reason)
-    return look_at_file(f"${name} ({path})", path, fresh)
-
-
-_NAMES = (
-    "BEARER_TOKEN",
-    "BEARER_TOKEN_FILE",
-    "SCITOKEN",
-    "SCITOKEN_FILE",
-    "_CONDOR_CREDS",
-    "XDG_RUNTIME_DIR",
-)
-
-# Most places are not there, for every request anew.
-_NOT_SET = {name: Look(f"${name}", reason="not set") for name in _NAMES}
-
-
-@lru_cache(maxsize=16)
-def _runtime_file(directory: str, user: int) -> tuple[str, str]:
-    path = os.path.join(directory, f"bt_u{user}")
-    return f"$XDG_RUNTIME_DIR/bt_u{user} ({path})", path
-
-
-def _look_at_condor(
-    directory: str, origin: Origin | None, audience: tuple[str, ...], fresh: bool
-) -> Iterator[Look]:
-    """Choose from HTCondor's directory, which holds one file for each service.
-
-    The first token that names the origin is taken, else the first that is unbound.
-    """
-    place = "$_CONDOR_CREDS"
+def _look_at_condor(directory: str, wanted: Wanted) -> Iterator[Lookup]:
+    """Choose from HTCondor's directory, which holds one file for each service."""
+    nothing = Lookup(
+        "$_CONDOR_CREDS", reason="no file there is called *.use", path=directory
+    )
     try:
-        signature = signature_of(os.stat(directory))
-        then, name, chosen = _choices.get((directory, origin, audience), _NO_CHOICE)
-        if then == signature and not fresh:
-            look = _look_at_use_file(directory, name, fresh)
-            if look is chosen and not expiring(look.token):
-                yield look
-                return
         names = [name for name in os.listdir(directory) if name.endswith(".use")]
     except OSError as error:
-        yield Look(f"{place} ({directory})", reason=trouble(error))
+        yield nothing._replace(reason=error.strerror or type(error).__name__)
         return
     if not names:
-        yield Look(f"{place} ({directory})", reason="no file there is called *.use")
+        yield nothing
         return
     names.sort(key=lambda name: (name != "scitokens.use", name))
-    looks = [_look_at_use_file(directory, name, fresh) for name in names]
-    best = max(looks, key=lambda look: _fit(look.token, origin, audience))
-    found = _fit(best.token, origin, audience) > 0
-    if found:
-        choice = (signature, names[looks.index(best)], best)
-        remember(_choices, (directory, origin, audience), choice)
-    for look in looks:
-        if look.token is None:
-            ends = look.ends and not found
-            yield Look(look.place, None, look.reason, ends, look.path)
-        elif look is best and found:
-            yield look
+    lookups = [
+        read_file(
+            f"$_CONDOR_CREDS/{plain(name)}",
+            os.path.join(directory, name),
+            refused=wanted.refused,
+        )
+        for name in names
+    ]
+    ranks = [_rank(lookup, wanted) for lookup in lookups]
+    best = max(ranks)
+    for lookup, rank in zip(lookups, ranks):  # noqa: B905, Python 3.9 has no strict=
+        if lookup.token is None:
+            yield lookup._replace(ends=lookup.ends and not best)
+        elif lookup.reason or (best and lookup is lookups[ranks.index(best)]):
+            yield lookup
         else:
-            reason = _unfit(look.token, origin, audience)
-            yield Look(look.place, look.token, reason, path=look.path)
+            other = "another file there was chosen" if rank else "not for this server"
+            yield lookup._replace(reason=f"it is for {lookup.token.whom}; {other}")
 
 
-def _look_at_use_file(directory: str, name: str, fresh: bool) -> Look:
-    return look_at_file(f"$_CONDOR_CREDS/{name}", os.path.join(directory, name), fresh)
-
-
-# (directory, origin, audience): the directory's signature, the file chosen from it, and
-# what that held. HTCondor renames its files into place, which changes the directory. So
-# while that and the chosen file are what they were, none of the other files, of which
-# there may be many, is looked at.
-_choices: dict[
-    tuple[str, Origin | None, tuple[str, ...]],
-    tuple[tuple[int, ...], str, Look | None],
-] = {}
-_NO_CHOICE = ((), "", None)
-
-
-def _fit(
-    token: BearerToken | None, origin: Origin | None, audience: tuple[str, ...]
-) -> int:
-    """Rank a token that could go to this origin; 0 if it could not."""
-    if token is None or token.expires <= time.time():
-        return 0
-    if origin is None:
-        return 1
-    return {NAMED: 2, UNBOUND: 1, ELSEWHERE: 0}[standing(token, origin, audience)]
-
-
-def _unfit(token: BearerToken, origin: Origin | None, audience: tuple[str, ...]) -> str:
-    if _fit(token, origin, audience):
-        return f"it is for {token.whom}; another file there was chosen"
-    wanted = ", ".join(audience) or "this server"
-    return token.expired() or f"it is for {token.whom}, not for {wanted}"
+def _rank(lookup: Lookup, wanted: Wanted) -> tuple[bool, ...]:
+    """Rank what a file holds: what may go there, what was not refused, what fits best."""
+    token = lookup.token
+    if token is None or lookup.reason or wanted.misfit(token):
+        return ()
+    stands = standing(token, wanted.origin) if wanted.origin else Standing.ANY
+    if stands is Standing.ANOTHER:
+        return ()
+    verbs = {scope.partition(":")[0] for scope in token.scope.split()}
+    needed = _READ_SCOPES if wanted.method in READS else _WRITE_SCOPES
+    return (
+        True,
+        token not in wanted.refused,
+        stands is Standing.THIS,
+        not verbs.isdisjoint(needed),
+    )

@@ -5,47 +5,21 @@ from __future__ import annotations
 import ipaddress
 import re
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
-from requests import PreparedRequest, RequestException
 from urllib3.exceptions import HTTPError
 from urllib3.util import parse_url
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
-#: Query parameters that hold a token or its like: RFC 6750 section 2.3 and the
-#: storage servers; their redirects; object stores' presigned addresses.
-TOKEN_PARAMETERS = frozenset(
-    {
-        "access_token",
-        "authz",
-        "dcache-http-uuid",
-        "x-amz-signature",
-        "x-goog-signature",
-        "xrdhttptk",
-    }
-)
 
-
-class Origin:
+class Origin(NamedTuple):
     """Scheme, host and port of a URL (RFC 6454), normalised."""
 
-    def __init__(self, scheme: str, host: str, port: int) -> None:
-        self.scheme = scheme
-        self.host = host
-        self.port = port
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Origin):
-            return NotImplemented
-        return (
-            self.host == other.host
-            and self.port == other.port
-            and self.scheme == other.scheme
-        )
-
-    def __hash__(self) -> int:
-        return hash((self.scheme, self.host, self.port))
+    scheme: str
+    host: str
+    port: int
 
     @property
     def netloc(self) -> str:
@@ -58,35 +32,31 @@ class Origin:
         return f"{self.scheme}://{self.netloc}"
 
 
-#: The origin of a URL that has none, as a request to a socket of this machine. No other
-#: URL has the same, so whatever a redirect from there leads to is another.
+#: The origin of a URL that has none, as of a request to a socket of this machine. No other
+#: URL has the same, so wherever a redirect leads from there is another origin.
 NOWHERE = Origin("", "", 0)
 
 
-def origin_of(url: str | None) -> Origin | None:
+def origin_of(url: object) -> Origin | None:
     """Return where Requests will connect to for this URL.
 
-    `None` where that is not HTTP, or where one parser of URLs reads another host
-    than the next: Requests uses two, and only one of them connects.
+    `None` where that is not HTTP, or where one parser of URLs reads another host than the
+    next: Requests uses two, and only one of them connects.
     """
-    url = url or ""
-    path = url.find("/", len("https://"))  # all that Requests sends have one
-    return _read(url) if path < 0 else _remembered(url[:path])
+    match = _START.match(url) if isinstance(url, str) else None
+    return _read(match[0]) if match else None
 
 
-def _read(url: str) -> Origin | None:
-    match = re.match(r"https?://[^/?#]*", url, re.IGNORECASE)
-    if match is None:
-        return None
-    start = match[0]
+_START = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
+
+
+@lru_cache(maxsize=10_000)  # two parsers take longer than all else here
+def _read(start: str) -> Origin | None:
     scheme, authority = start.lower().split("://")
     found = split_host_port(authority.rpartition("@")[2]) if _one_reading(start) else None
     if found is None:
         return None
     return Origin(scheme, found[0], found[1] or DEFAULT_PORTS[scheme])
-
-
-_remembered = lru_cache(maxsize=10_000)(_read)  # as many as `memory.taken` holds
 
 
 def _one_reading(start: str) -> bool:
@@ -97,14 +67,13 @@ def _one_reading(start: str) -> bool:
         return False
 
 
-# Compiled by `re` when they are used: most programs that import this never do.
-_HOST_PORT = r"(\[[0-9a-f:.]+\]|[^\[\]:@/\\?#%\s]+)(?::([0-9]{1,5}))?"
-_NAME = r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*"
+_HOST_PORT = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]:@/\\?#%\s]+)(?::([0-9]{1,5}))?")
+_NAME = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?")
 
 
 def split_host_port(text: str) -> tuple[str, int | None] | None:
     """Split and normalise `host`, `host:port` or `[::1]:port`."""
-    match = re.fullmatch(_HOST_PORT, text.lower())
+    match = _HOST_PORT.fullmatch(text.lower())
     if match is None:
         return None
     host, port = match[1], int(match[2]) if match[2] else None
@@ -115,12 +84,13 @@ def split_host_port(text: str) -> tuple[str, int | None] | None:
             return None
     if not host.isascii():
         host = _to_ascii(host)
-    host = host.removesuffix(".")
-    return (host, port) if re.fullmatch(_NAME, host) else None
+    return (host.removesuffix("."), port) if _NAME.fullmatch(host) else None
 
 
 def _to_ascii(host: str) -> str:
     """Apply IDNA exactly as Requests does to the host of a URL."""
+    from requests import PreparedRequest, RequestException  # start-up waits for Requests
+
     request = PreparedRequest()
     try:
         request.prepare_url(f"https://{host}/", None)
@@ -153,10 +123,10 @@ def default_audience(url: str, scheme: str = "https") -> str:
 
 def is_address(host: str) -> bool:
     """Tell whether this is an IP address, in whatever way it is written."""
-    return ":" in host or host.rpartition(".")[2].removeprefix("0x").isdecimal()
+    last = host.rpartition(".")[2]
+    return ":" in host or last.isdecimal() or last.startswith("0x")
 
 
-@lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
     """Tell whether this host can only be this machine."""
     try:
@@ -165,7 +135,34 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def carries_token(url: str) -> bool:
-    """Tell whether a query parameter of this URL holds a token."""
-    names = (name.lower() for name, _ in parse_qsl(urlsplit(url).query))
-    return any(name in TOKEN_PARAMETERS for name in names)
+#: Query parameters that are a credential, in lower case: one line for each scheme. All
+#: the names of a line must be there, since `signature` alone may be anything.
+CREDENTIALS = (
+    {"access_token"},  # RFC 6750 section 2.3
+    {"authz"},  # XRootD, EOS, dCache's macaroons, Pelican's director
+    {"xrdhttptk"},  # XRootD, from one server to the next
+    {"dcache-http-uuid"},  # dCache's pools
+    {"cap.sym", "cap.msg"},  # EOS's storage nodes
+    {"x-amz-signature"},  # Amazon S3 and all that copy it, version 4
+    {"awsaccesskeyid", "signature"},  # likewise, version 2
+    {"x-goog-signature"},  # Google Cloud Storage, version 4
+    {"googleaccessid", "signature"},  # likewise, version 2
+    {"sig", "sv"},  # Azure's shared access signatures
+    {"key-pair-id", "signature"},  # Amazon CloudFront
+    {"temp_url_sig", "temp_url_expires"},  # OpenStack Swift
+    {"x-oss-signature"},  # Alibaba OSS, version 4
+    {"ossaccesskeyid", "signature"},  # likewise, version 1
+    {"q-signature", "q-ak"},  # Tencent COS
+    {"x-obs-signature"},  # Huawei OBS, version 4
+    {"accesskeyid", "signature"},  # likewise, version 2
+    {"x-tos-signature"},  # Volcengine TOS
+)
+
+
+def carries_credential(url: str) -> bool:
+    """Tell whether the query of this URL holds a credential."""
+    if "?" not in url:
+        return False
+    query = parse_qsl(urlsplit(url).query, keep_blank_values=True)
+    names = {name.lower() for name, _ in query}
+    return any(scheme <= names for scheme in CREDENTIALS)

@@ -1,24 +1,25 @@
 """Every `requests.Session` defaults to `HTTPSciTokenAuth`.
 
-Importing this module switches that on. Called, it sends an HTTP PATCH: its name is
-that function's too.
+Importing this module switches that on. Called, it sends an HTTP PATCH: its name is that
+function's too.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import cache
 from threading import Lock
 from types import ModuleType
 from typing import Any
 
-import requests
 import wrapt
-from requests.sessions import SessionRedirectMixin
 
-from .auth import HTTPSciTokenAuth
-from .hook import follow_redirect
-from .memory import patching
+from . import state
+
+# Requests, and what of this package needs it, is imported in functions: importing that
+# first may be what has Requests imported, and so this module, by this thread or while
+# another one waits for Requests.
 
 __all__ = ["disable", "enable", "enabled"]
 
@@ -28,12 +29,13 @@ _switching = Lock()
 def enable() -> None:
     """Give every `requests.Session` made from now on the user's token.
 
-    Sessions that were made while this was on before have it again, too. Where the
-    caller gives a session, or a request, credentials of any kind, those are used.
+    Sessions that were made while this was on before have it again, too. Where the caller
+    gives a session, or a request, credentials of any kind, those are used.
     """
+    wrapped = _wrapped()  # the other thread may call this while this one imports Requests
     with _switching:
-        patching.on = True
-        for owner, name, wrapper in _WRAPPED:
+        state.patching.on = True
+        for owner, name, wrapper in wrapped:
             if _wrapper(owner, name) is None:
                 wrapt.wrap_function_wrapper(owner, name, wrapper)
 
@@ -43,9 +45,10 @@ def disable() -> None:
 
     Sessions that were made before are as without credentials from now on.
     """
+    wrapped = _wrapped()
     with _switching:
-        patching.on = False
-        for owner, name, _ in _WRAPPED:
+        state.patching.on = False
+        for owner, name, _ in wrapped:
             ours = vars(owner)[name]
             # What others have wrapped around ours stays; ours does nothing now.
             if _is_ours(ours):
@@ -54,84 +57,73 @@ def disable() -> None:
 
 def enabled() -> bool:
     """Tell whether every `requests.Session` defaults to `HTTPSciTokenAuth`."""
-    return patching.on
+    return bool(state.patching.on)
 
 
-# --- what is wrapped around four methods of sessions
-
-#: An attribute of a copied or pickled session.
-_HAD_DEFAULT = "_requests_scitokens_default"
-
-
-def _init(
-    wrapped: Callable[..., None],
-    instance: requests.Session,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> None:
+def _init(wrapped: Any, session: Any, args: Any, kwargs: Any) -> None:
     wrapped(*args, **kwargs)
-    _give_default(instance)
+    _give_default(session)
 
 
-def _getstate(
-    wrapped: Callable[..., dict[str, Any]],
-    _instance: requests.Session,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> dict[str, Any]:
-    """Leave the default out: who unpickles the session need not have this package."""
-    state = wrapped(*args, **kwargs)
-    auth = state.get("auth")
-    if isinstance(auth, HTTPSciTokenAuth) and auth.is_default:
-        return {**state, "auth": None, _HAD_DEFAULT: True}
-    return state
-
-
-def _setstate(
-    wrapped: Callable[..., None],
-    instance: requests.Session,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> None:
-    """Give a copied or unpickled session a default of its own, if it had one."""
+def _setstate(wrapped: Any, session: Any, args: Any, kwargs: Any) -> None:
     wrapped(*args, **kwargs)
-    if vars(instance).pop(_HAD_DEFAULT, False):
-        _give_default(instance)
+    _give_default(session)
 
 
-def _rebuild_auth(
-    wrapped: Callable[..., None],
-    _instance: requests.Session,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> None:
+def _give_default(session: Any) -> None:
+    """Give a session a default of its own: a new one, a copied or an unpickled one."""
+    auth, exchange = _late()
+    try:
+        # A subclass that has a class attribute or a property keeps it.
+        own = vars(session).get("auth", ...)
+        if isinstance(own, auth.HTTPSciTokenAuth) and own.is_default:
+            own = session.auth = None  # that of the session that was copied
+        if state.patching.on and own is None:
+            session.auth = auth.HTTPSciTokenAuth._for(session, default=True)
+    except Exception as error:  # noqa: BLE001, the session may refuse it
+        exchange.say_that_it_failed(error)
+
+
+def _rebuild_auth(wrapped: Any, session: Any, args: Any, kwargs: Any) -> None:
     wrapped(*args, **kwargs)
-    _follow(*args, **kwargs)
+    if state.patching.on and not hasattr(session, "_decides_after_redirects"):
+        _follow(session, *args, **kwargs)
 
 
-def _follow(
-    prepared_request: requests.PreparedRequest, response: requests.Response
-) -> None:
-    follow_redirect(prepared_request, response)
+def _follow(session: Any, prepared_request: Any, response: Any) -> None:
+    """Decide about the token for a request that a redirect led to."""
+    auth, exchange = _late()
+    ours = exchange.exchange_of(response, prepared_request)
+    if ours is None and not exchange.had_credentials(response):
+        default = getattr(session, "auth", None)
+        if isinstance(default, auth.HTTPSciTokenAuth) and default.is_default:
+            ours = exchange.Exchange(default, response.url)
+    if ours is not None:
+        ours.follow(prepared_request, response, session)
 
 
-def _give_default(session: requests.Session) -> None:
-    # A subclass that has a class attribute or a property keeps it.
-    if patching.on and vars(session).get("auth", session) is None:
-        session.auth = HTTPSciTokenAuth.default_for(session)
+@cache  # the same ones when a test framework has the package imported a second time
+def _late() -> tuple[ModuleType, ModuleType]:
+    # Waits where another thread is still importing them.
+    import requests_scitokens.auth
+    import requests_scitokens.exchange
+
+    return requests_scitokens.auth, requests_scitokens.exchange
 
 
-_WRAPPED: tuple[tuple[type, str, Callable[..., Any]], ...] = (
-    (requests.Session, "__init__", _init),
-    (requests.Session, "__getstate__", _getstate),
-    (requests.Session, "__setstate__", _setstate),
-    (SessionRedirectMixin, "rebuild_auth", _rebuild_auth),
-)
+@cache
+def _wrapped() -> tuple[tuple[type, str, Callable[..., Any]], ...]:
+    import requests
+
+    return (
+        (requests.Session, "__init__", _init),
+        (requests.Session, "__setstate__", _setstate),
+        (requests.sessions.SessionRedirectMixin, "rebuild_auth", _rebuild_auth),
+    )
 
 
 def _is_ours(method: Any) -> bool:
-    wrappers = [wrapper for *_, wrapper in _WRAPPED]
-    return getattr(method, "_self_wrapper", None) in wrappers
+    return getattr(method, "_self_wrapper", None) in (_init, _setstate, _rebuild_auth)
 
 
 def _wrapper(owner: type, name: str) -> Any:
@@ -154,3 +146,13 @@ class _CallableModule(ModuleType):
 
 sys.modules[__name__].__class__ = _CallableModule
 enable()
+try:
+    # Not later, in a forked child or in another root. But a thread that is importing one
+    # of these may be waiting for Requests: it must not be waited for here.
+    if sys.modules.keys().isdisjoint(
+        f"{__package__}.{name}" for name in ("auth", "exchange", "resend")
+    ):
+        _late()
+except BaseException:
+    disable()  # broken, or interrupted
+    raise

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import requests
 
 from .auth import HTTPSciTokenAuth
-from .hook import follow_redirect
+from .exchange import exchange_of
 
 if TYPE_CHECKING:
     from .source import Given, TokenFunction
@@ -37,6 +39,7 @@ class SessionMixin:
     """
 
     auth: Any
+    _decides_after_redirects = True  #: the autopatch leaves that to these sessions
 
     def __init__(
         self,
@@ -48,32 +51,30 @@ class SessionMixin:
         hosts: str | Iterable[str] | None = None,
         **kwargs: Any,
     ) -> None:
-        chosen = choose_auth(auth, token=token, audience=audience, force=force, hosts=hosts)
+        ours = {"token": token, "audience": audience, "force": force, "hosts": hosts}
+        chosen = choose_auth(auth, self, **ours)
         super().__init__(*args, **kwargs)
         self.auth = chosen
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Give a copied or unpickled session a handler of its own: it knows the session."""
+        super().__setstate__(state)  # type: ignore[misc]
+        if isinstance(self.auth, HTTPSciTokenAuth) and not self.auth.is_default:
+            self.auth = copy(self.auth)
+            self.auth._session = ref(self)
 
     def rebuild_auth(
         self, prepared_request: requests.PreparedRequest, response: requests.Response
     ) -> None:
         """Decide about credentials after a redirect, the token among them."""
         super().rebuild_auth(prepared_request, response)  # type: ignore[misc]
-        follow_redirect(prepared_request, response)
+        ours = exchange_of(response, prepared_request)
+        if ours is not None:
+            ours.follow(prepared_request, response, self)  # type: ignore[arg-type]
 
 
 class Session(SessionMixin, requests.Session):
-    """A `requests.Session` with the user's token.
-
-    Parameters
-    ----------
-    auth : optional
-        Other credentials, as `requests.Session.auth` takes them.
-    token, audience, force, hosts : optional
-        What `HTTPSciTokenAuth` takes.
-
-    Raises
-    ------
-    TypeError
-        If `auth` is given together with any of what `HTTPSciTokenAuth` takes.
+    """A `requests.Session` with the user's token. It takes what `SessionMixin` does.
 
     Examples
     --------
@@ -83,17 +84,11 @@ class Session(SessionMixin, requests.Session):
     """
 
 
-def choose_auth(auth: Any, **ours: Any) -> Any:
-    """Return what the caller gave as `auth`, else a handler made from the rest.
-
-    Raises
-    ------
-    TypeError
-        If both were given.
-    """
+def choose_auth(auth: Any, session: Any, **ours: Any) -> Any:
+    """Return what the caller gave as `auth`, else a handler made from the rest."""
     given = [name for name, value in ours.items() if value is not None]
     if auth is None:
-        return HTTPSciTokenAuth(**ours)
+        return HTTPSciTokenAuth._for(session, default=False, **ours)
     if given:
         names = ", ".join(f"{name}=" for name in given)
         raise TypeError(f"auth= was given together with {names}; give one or the other")

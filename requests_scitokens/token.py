@@ -1,4 +1,4 @@
-"""A bearer token: the serialised string and the claims inside, unverified."""
+"""A bearer token: its text and the claims inside, unverified. Immutable."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import time
 from functools import lru_cache
 from typing import Any
 
-#: No token is longer than this, in bytes. HTTP servers accept headers of 8 to
-#: 64 KiB, so whatever is longer could not be sent anyway.
+#: No token is longer than this, in bytes. HTTP servers accept headers of 8 to 64 KiB, so
+#: a longer one could not be sent anyway.
 LIMIT = 64 * 1024
 
 # RFC 6750 section 2.1: b64token.
-_B64TOKEN = r"[A-Za-z0-9\-._~+/]+=*"
+_B64TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
 
-# C99's isspace(), which WLCG Bearer Token Discovery names; str.strip() alone
-# would also remove Unicode white space.
+# C99's isspace(), which WLCG Bearer Token Discovery names; str.strip() alone would also
+# remove Unicode white space.
 WHITE_SPACE = " \t\n\v\f\r"
 
 
@@ -27,39 +27,20 @@ class MalformedTokenError(ValueError):
 
 
 class BearerToken:
-    """A token as it goes into a header, and what it says about itself.
-
-    Attributes
-    ----------
-    serialized : str
-        The token, in the form RFC 6750 section 2.1 gives.
-    claims : dict or None
-        The claims, *not* verified: the server decides. `None` for an opaque
-        token, that is one that is not a JSON Web Token (RFC 7519).
-    audience : tuple of str
-        The `aud` claim (RFC 7519 section 4.1.3), always as a tuple.
-    expires : float
-        When it expires, in seconds since the epoch; infinity if it never says.
-    header : str
-        The `Authorization` field's value (RFC 6750 section 2.1).
-    holder : tuple
-        What stays the same when the token is renewed: who issued it, for whom.
-    accepted : float
-        When a server last took it, in seconds since the epoch; 0 if none has.
-    rejected : bool
-        Whether a server has refused it.
-    """
+    """A token, and what it says about itself. Nothing of it changes."""
 
     def __init__(self, serialized: str, claims: dict[str, Any] | None = None) -> None:
         self.serialized = serialized
+        #: Not verified: the server decides. `None` if it is no JSON Web Token (RFC 7519).
         self.claims = claims
-        # Every request looks at these, and a token is parsed once.
-        self.audience = _audience(claims or {})
-        self.expires = _expires(claims or {})
+        #: The `Authorization` field's value (RFC 6750 section 2.1).
         self.header = f"Bearer {serialized}"
-        self.holder = _holder(self)
-        self.accepted = 0.0
-        self.rejected = False
+        #: The `aud` claim (RFC 7519 section 4.1.3); "" for an entry that cannot be read.
+        self.audience = _audience(claims or {})
+        #: In seconds since the epoch; infinity if it never says.
+        self.expires = _expires(claims or {})
+        #: What stays the same when it is renewed: issuer, subject and audience; or itself.
+        self.holder = _holder(serialized, claims or {}, self.audience)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, BearerToken):
@@ -76,38 +57,34 @@ class BearerToken:
     def parse(text: str | bytes) -> BearerToken:
         """Read a token from text, with white space around it removed.
 
-        The same text, soon after, is the same object as a rule, with what servers made
-        of it.
-
-        Raises
-        ------
-        MalformedTokenError
-            If the text is empty or not a token by RFC 6750 section 2.1.
+        Raises `MalformedTokenError` if it is not one by RFC 6750 section 2.1.
         """
         return _parse(text)
 
     @property
     def whom(self) -> str:
         """The audience in words."""
-        return plain(", ".join(self.audience)) or "no server in particular"
+        entries = [entry or "an audience that cannot be read" for entry in self.audience]
+        return plain(", ".join(entries)) or "any server"
 
     @property
     def scope(self) -> str:
         """The `scope` claim (RFC 8693 section 4.2), or its older form, `scp`."""
         claims = self.claims or {}
         scope = claims.get("scope", claims.get("scp", ""))
-        return " ".join(map(str, scope)) if isinstance(scope, list) else str(scope)
+        entries = scope if isinstance(scope, list) else [scope]
+        return " ".join(entry for entry in entries if isinstance(entry, str))
 
     def expired(self) -> str:
-        """Say how long ago it expired; empty if it did not."""
+        """Say how long ago it expired; an empty string if it did not."""
         late = time.time() - self.expires
         return f"expired {duration(late)} ago" if late >= 0 else ""
 
 
 def _audience(claims: dict[str, Any]) -> tuple[str, ...]:
-    aud = claims.get("aud")
+    aud = claims.get("aud", [])
     entries = aud if isinstance(aud, list) else [aud]
-    return tuple(entry for entry in entries if isinstance(entry, str))
+    return tuple(entry if isinstance(entry, str) else "" for entry in entries)
 
 
 def _expires(claims: dict[str, Any]) -> float:
@@ -121,13 +98,14 @@ def _expires(claims: dict[str, Any]) -> float:
     return math.inf if math.isnan(seconds) else max(0.0, seconds)
 
 
-def _holder(token: BearerToken) -> tuple[str | None, ...]:
-    claims = token.claims or {}
+def _holder(
+    serialized: str, claims: dict[str, Any], audience: tuple[str, ...]
+) -> tuple[str | None, ...]:
     issuer, subject = claims.get("iss"), claims.get("sub")
     # RFC 7519 section 4.1 has strings there, if any; whatever else names nobody.
     if not isinstance(issuer, str) or not isinstance(subject, (str, type(None))):
-        return (token.serialized,)
-    return (issuer, subject, *token.audience)
+        return (serialized,)
+    return (issuer, subject, *audience)
 
 
 @lru_cache(maxsize=256)
@@ -139,6 +117,52 @@ def _parse(text: str | bytes) -> BearerToken:
     if problem:
         raise MalformedTokenError(problem)
     return BearerToken(text, decode_claims(text))
+
+
+def _problem(text: str) -> str | None:
+    """Say what keeps this text from being a token, without quoting it."""
+    if not text:
+        return "it is empty"
+    if len(text) > LIMIT:
+        return f"it is longer than {LIMIT} bytes"
+    if _B64TOKEN.fullmatch(text):
+        return "it is cut short" if _cut_short(text) else None
+    if any(character in WHITE_SPACE for character in text):
+        return "it has white space inside"
+    if any(ord(character) < 32 or ord(character) == 127 for character in text):
+        return "it has a control character inside"
+    return "it has a character that no token has (RFC 6750 section 2.1)"
+
+
+def _cut_short(text: str) -> bool:
+    """Tell whether this is the beginning of a JSON Web Token, as in a half-written file."""
+    # RFC 7515 section 3.1: three parts, of which the first is a JSON object, so that it
+    # begins with eyJ. An opaque token may be JSON in base64, too, but is all there.
+    return text.startswith("eyJ") and text.count(".") < 2 and _decode_json(text) is None
+
+
+def decode_claims(serialized: str) -> dict[str, Any] | None:
+    """Return the claims of a JWT (RFC 7515 section 3.1: three parts), else `None`."""
+    parts = serialized.split(".")
+    if len(parts) != 3:
+        return None
+    header, payload = _decode_json(parts[0]), _decode_json(parts[1])
+    return payload if isinstance(header, dict) and isinstance(payload, dict) else None
+
+
+_BASE64 = re.compile(r"[A-Za-z0-9_+/-]*")
+
+
+def _decode_json(part: str) -> object:
+    # Python's own decoder leaves out what is not base64, and Python 3.15 warns of the
+    # characters of plain base64, which some issuers use.
+    if not _BASE64.fullmatch(part):
+        return None
+    standard = part.replace("-", "+").replace("_", "/") + "=" * (-len(part) % 4)
+    try:
+        return json.loads(base64.b64decode(standard))
+    except (ValueError, RecursionError):  # not base64, UTF-8 or JSON; nested too deep
+        return None
 
 
 def duration(seconds: float) -> str:
@@ -155,7 +179,7 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min"
     if days < 2:
-        return f"{minutes // 60} h {minutes % 60} min".removesuffix(" 0 min")
+        return re.sub(" 0 min$", "", f"{minutes // 60} h {minutes % 60} min")
     return f"{days} days"
 
 
@@ -170,33 +194,19 @@ def plain(text: str, limit: int = 300) -> str:
     )
 
 
-def _problem(text: str) -> str | None:
-    """Say what keeps this text from being a token, without quoting it."""
-    if not text:
-        return "it is empty"
-    if len(text) > LIMIT:
-        return f"it is longer than {LIMIT} bytes"
-    if re.fullmatch(_B64TOKEN, text):
-        return None
-    if any(character in WHITE_SPACE for character in text):
-        return "it has white space inside"
-    if any(ord(character) < 32 or ord(character) == 127 for character in text):
-        return "it has a control character inside"
-    return "it has a character that no token has (RFC 6750 section 2.1)"
+# A JSON Web Token's first part; or a long run of what opaque tokens consist of, shorter
+# where it has capitals, small letters and digits.
+_LIKE_A_TOKEN = re.compile(
+    r"eyJ[A-Za-z0-9_-]{8}|[A-Za-z0-9+=_-]{40}"
+    r"|(?=[a-z0-9+=]*[A-Z])(?=[A-Z0-9+=]*[a-z])(?=[A-Za-z+=]*[0-9])[A-Za-z0-9+=]{20}"
+)
 
 
-def decode_claims(serialized: str) -> dict[str, Any] | None:
-    """Return the claims of a JWT (RFC 7515 section 3.1: three parts), else None."""
-    parts = serialized.split(".")
-    if len(parts) != 3:
-        return None
-    header, payload = _decode_json(parts[0]), _decode_json(parts[1])
-    return payload if isinstance(header, dict) and isinstance(payload, dict) else None
+def may_be_shown(text: str) -> bool:
+    """Tell whether text that a person set in a variable certainly holds no token."""
+    return text.isprintable() and len(text) <= 200 and not _LIKE_A_TOKEN.search(text)
 
 
-def _decode_json(part: str) -> object:
-    padded = part + "=" * (-len(part) % 4)
-    try:
-        return json.loads(base64.urlsafe_b64decode(padded))
-    except (ValueError, RecursionError):  # not base64, UTF-8 or JSON; nested too deep
-        return None
+def certain_path(text: str) -> str:
+    """Return text that was set in place of a path if it certainly is one, else ""."""
+    return text if text.startswith("/") and may_be_shown(text) else ""

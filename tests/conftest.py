@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from requests_scitokens import memory
+from requests_scitokens import state
 from requests_scitokens.testing import Issuer, ProtectedServer
 
 from .recorder import World
@@ -30,7 +30,7 @@ def clean(
     umask = os.umask(0o077)  # token files are for their owner alone
     yield
     os.umask(umask)
-    assert not memory.patching.on, "a test left the autopatch on"
+    assert not state.patching.on, "a test left the autopatch on"
 
 
 @pytest.fixture

@@ -81,10 +81,10 @@ def test_text_that_is_no_token_is_refused_without_quoting_it(token):
 
 
 def test_an_audience_is_text_or_several():
-    assert HTTPSciTokenAuth(audience="a").audiences == ("a",)
-    assert HTTPSciTokenAuth(audience=["a", "b"]).audiences == ("a", "b")
-    assert HTTPSciTokenAuth(audience=iter("ab")).audiences == ("a", "b")
-    assert HTTPSciTokenAuth().audiences == ()
+    assert HTTPSciTokenAuth(audience="a")._source().audience == ("a",)
+    assert HTTPSciTokenAuth(audience=["a", "b"])._source().audience == ("a", "b")
+    assert HTTPSciTokenAuth(audience=iter("ab"))._source().audience == ("a", "b")
+    assert HTTPSciTokenAuth()._source().audience == ()
     with pytest.raises(TypeError, match="audience= takes a string or a list of strings"):
         HTTPSciTokenAuth(audience=[1])
 
@@ -209,7 +209,7 @@ def test_find_token_verifies_if_keywords_say_so(issuer, token_file):
 
 def test_find_token_raises_or_returns_none():
     with pytest.raises(
-        OSError, match=r"no usable token: none was found; .*: \$BEARER_TOKEN: not set; "
+        OSError, match=r"no usable token: no token was found; .*: \$BEARER_TOKEN: not set; "
     ):
         HTTPSciTokenAuth().find_token(URL)
     assert HTTPSciTokenAuth().find_token(URL, error=False) is None
@@ -242,7 +242,7 @@ def test_a_subclass_may_find_tokens_in_its_own_way():
 
     assert sent(Mine(force=True)) == f"Bearer {TOKEN}"
     Mine.answer = None
-    with pytest.raises(TokenNotFoundError, match=r"find_token\(\) found none"):
+    with pytest.raises(TokenNotFoundError, match=r"handler's class found no token"):
         sent(Mine(force=True))
 
 
@@ -273,3 +273,9 @@ def test_the_module_has_scitokens_class():
     assert requests_scitokens.auth.SciToken is SciToken
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         requests_scitokens.auth.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize("hosts", ["", []])
+def test_empty_hosts_are_not_set(hosts, token_file):
+    token_file.write_text("opaque")
+    assert sent(HTTPSciTokenAuth(force=True, hosts=hosts)) == "Bearer opaque"

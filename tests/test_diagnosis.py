@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import re
 import runpy
 import site
 import stat
 import subprocess
 import sys
+from base64 import urlsafe_b64encode
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 import requests_scitokens
-from requests_scitokens import advice, diagnosis, startup_file
 from requests_scitokens.__main__ import main
+from requests_scitokens.diagnosis import advice, places, startup_file
 from requests_scitokens.testing import Answer, Redirect
 from requests_scitokens.token import BearerToken
 
@@ -26,21 +30,34 @@ OFF = """
 The autopatch
    off: REQUESTS_SCITOKENS_AUTOPATCH is not set; 1 turns it on
    start-up file: site/requests_scitokens.pth
-   hosts: not limited: REQUESTS_SCITOKENS_HOSTS is not set
+   hosts: REQUESTS_SCITOKENS_HOSTS is not set; a token for any server is not
+     sent
 """
 
 
+#: What stands for the test's own directory, in what is shown.
+HERE = "/tmp/d12345678"
+
+
+@pytest.fixture
+def here():
+    """Make a directory with a short name, so that lines break at the same words."""
+    with TemporaryDirectory(prefix="d", dir="/tmp") as folder:
+        assert len(folder) == len(HERE)
+        yield Path(folder)
+
+
 @pytest.fixture(autouse=True)
-def anywhere(monkeypatch, tmp_path):
+def anywhere(monkeypatch, here):
     """Hide what depends on the machine."""
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(here)
     monkeypatch.delenv("COLUMNS", raising=False)
     for name in ("runtime", "site"):
         Path(name).mkdir()
     Path(SITE[0]).touch()
     monkeypatch.setattr("os.geteuid", lambda: 1000)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", "runtime")
-    monkeypatch.setattr("requests_scitokens.discovery.SHARED_DIRECTORY", "shared")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(here / "runtime"))
+    monkeypatch.setattr("requests_scitokens.discovery.SHARED_DIRECTORY", str(here))
     monkeypatch.setattr(startup_file, "_files", lambda: (SITE, SITE))
 
 
@@ -62,7 +79,7 @@ def run(capsys, *arguments):
     written = capsys.readouterr()
     assert written.err == ""
     assert max(map(len, written.out.splitlines())) < 80
-    return status, written.out
+    return status, written.out.replace(os.getcwd(), HERE)
 
 
 def facts(capsys, *arguments):
@@ -75,7 +92,7 @@ def facts(capsys, *arguments):
 def test_it_shows_every_place_and_the_token_that_is_used(
     capsys, issuer, monkeypatch, token_file
 ):
-    monkeypatch.setattr(diagnosis, "_owner", lambda uid: "alice")
+    monkeypatch.setattr(places, "_owner", lambda uid: "alice")
     text = issuer.mint("read:/frames", audience="ANY", lifetime=4800)
     monkeypatch.setenv("BEARER_TOKEN", text)
     monkeypatch.setenv("SCITOKEN", "opaque")
@@ -96,10 +113,10 @@ Where tokens are looked for, in this order
         token     opaque: not a JSON Web Token, nothing can be read
    $SCITOKEN_FILE (/missing): No such file or directory
    $_CONDOR_CREDS: not set
-   $XDG_RUNTIME_DIR/bt_u1000 (runtime/bt_u1000): not used: $BEARER_TOKEN comes
-     first
+   $XDG_RUNTIME_DIR/bt_u1000 (/tmp/d12345678/runtime/bt_u1000): not used:
+     $BEARER_TOKEN comes first
         file      mode 0600, owner alice
-   shared/bt_u1000: No such file or directory
+   /tmp/d12345678/bt_u1000: No such file or directory
 {OFF}
 What to do
    add a URL to learn more
@@ -114,8 +131,9 @@ Where tokens are looked for, in this order
    $SCITOKEN: not set
    $SCITOKEN_FILE: not set
    $_CONDOR_CREDS: not set
-   $XDG_RUNTIME_DIR/bt_u1000 (runtime/bt_u1000): No such file or directory
-   shared/bt_u1000: No such file or directory
+   $XDG_RUNTIME_DIR/bt_u1000 (/tmp/d12345678/runtime/bt_u1000): No such file or
+     directory
+   /tmp/d12345678/bt_u1000: No such file or directory
 """
 
 
@@ -125,18 +143,16 @@ def test_without_a_token_it_says_how_to_get_one(capsys):
 
 
 @pytest.mark.usefixtures("at_noon")
-def test_it_shows_htcondors_files_and_who_can_read_them(
-    capsys, issuer, monkeypatch, tmp_path
-):
-    monkeypatch.setattr(diagnosis, "_owner", lambda uid: "alice")
-    monkeypatch.setenv("_CONDOR_CREDS", "creds")
+def test_it_shows_htcondors_files_and_who_can_read_them(capsys, issuer, monkeypatch, here):
+    monkeypatch.setattr(places, "_owner", lambda uid: "alice")
+    monkeypatch.setenv("_CONDOR_CREDS", str(here / "creds"))
     for name, audience in (("a", "https://a.org"), ("b", URL[:-9]), ("c", "ANY")):
-        path = tmp_path / "creds" / f"{name}.use"
+        path = here / "creds" / f"{name}.use"
         path.parent.mkdir(exist_ok=True)
         path.touch(0o600)
         token = issuer.mint("read:/frames", audience=audience, lifetime=4800)
         path.write_text(json.dumps({"access_token": token}))
-    (tmp_path / "creds" / "b.use").chmod(0o644)
+    (here / "creds" / "b.use").chmod(0o644)
     status, out = run(capsys, URL)
     assert status == 0
 
@@ -158,28 +174,31 @@ Where tokens are looked for, in this order
    $BEARER_TOKEN_FILE: not set
    $SCITOKEN: not set
    $SCITOKEN_FILE: not set
-   $_CONDOR_CREDS/a.use: it is for https://a.org, not for this server
+   $_CONDOR_CREDS/a.use (/tmp/d12345678/creds/a.use): it is for https://a.org;
+     not for this server
 {block("https://a.org", "0600, owner alice")}\
--> $_CONDOR_CREDS/b.use: used
+-> $_CONDOR_CREDS/b.use (/tmp/d12345678/creds/b.use): used
 {block(URL[:-9], "0644, owner alice: all on this machine can read it")}\
-   $_CONDOR_CREDS/c.use: it is for ANY; another file there was chosen
+   $_CONDOR_CREDS/c.use (/tmp/d12345678/creds/c.use): it is for ANY; another
+     file there was chosen
 {block("ANY", "0600, owner alice")}\
-   $XDG_RUNTIME_DIR/bt_u1000 (runtime/bt_u1000): No such file or directory
-   shared/bt_u1000: No such file or directory
+   $XDG_RUNTIME_DIR/bt_u1000 (/tmp/d12345678/runtime/bt_u1000): No such file or
+     directory
+   /tmp/d12345678/bt_u1000: No such file or directory
 {OFF}
 What {URL} would get
    auth=HTTPSciTokenAuth(), get(), Session
-        action    attach it at once
-        because   the token names this server
+        action    send it with the request
+        because   the token is for this server
    force=True
-        action    attach it at once
-        because   the token was asked for
+        action    send it with the request
+        because   the token was requested with token= or force=True
    the autopatch
-        action    attach it at once
-        because   the token names this server
+        action    send it with the request
+        because   the token is for this server
 
 What to do
-   run chmod 600 creds/b.use
+   run chmod 600 /tmp/d12345678/creds/b.use
 """
     )
 
@@ -189,7 +208,7 @@ def test_it_shows_what_a_url_would_get(capsys, issuer, monkeypatch):
     monkeypatch.setenv("BEARER_TOKEN", issuer.mint(lifetime=-7200))
     status, out = run(capsys, "https://user:secret@storage.example.org/frames/x?a=b")
     assert status == 1
-    assert "-> $BEARER_TOKEN: expired 2 h ago; the search ends here\n" in out
+    assert "   $BEARER_TOKEN: expired 2 h ago; passed over\n" in out
     assert (
         after(out, "What https://storage.example.org/frames/x would get")
         == """
@@ -220,18 +239,19 @@ def test_it_shows_the_rule_for_each_way_in(capsys, issuer, monkeypatch):
         == f"""
 What {URL} would get
    auth=HTTPSciTokenAuth(), get(), Session
-        action    send it in answer to any 401 or 403
-        because   the token names no server, so it waits until this one refuses
+        action    send it in answer to a 401 or 403
+        because   the token is for any server, so it waits for a 401 or 403
    force=True
-        action    attach it at once
-        because   the token was asked for
+        action    send it with the request
+        because   the token was requested with token= or force=True
    the autopatch
-        action    send it in answer to a Bearer challenge
-        because   the token names no server, so it waits until this one asks
-                  for it
+        action    do not send it
+        because   the token is for any server, and the autopatch sends such a
+                  token only to servers that are listed: set
+                  REQUESTS_SCITOKENS_HOSTS=storage.example.org
 
 What to do
-   add --try to ask the server
+   for the autopatch, set REQUESTS_SCITOKENS_HOSTS=storage.example.org
 """
     )
 
@@ -239,24 +259,24 @@ What to do
 @pytest.mark.parametrize(
     ("audience", "url", "hosts", "actions"),
     [
-        ("https://storage.example.org", URL, "", ["attach it at once"] * 3),
+        ("https://storage.example.org", URL, "", ["send it with the request"] * 3),
         (
             "https://elsewhere.example.org",
             URL,
             "",
-            ["do not send it", "attach it at once", "do not send it"],
+            ["do not send it", "send it with the request", "do not send it"],
         ),
         (
             "ANY",
             URL,
             "",
             [
-                "send it in answer to any 401 or 403",
-                "attach it at once",
-                "send it in answer to a Bearer challenge",
+                "send it in answer to a 401 or 403",
+                "send it with the request",
+                "do not send it",
             ],
         ),
-        ("ANY", URL, "*.example.org", ["attach it at once"] * 3),
+        ("ANY", URL, "*.example.org", ["send it with the request"] * 3),
         ("ANY", URL, "other.example.org", ["do not send it"] * 3),
         ("ANY", "http://storage.example.org/", "", ["do not send it"] * 3),
         ("ANY", URL, "*", ["raise a ValueError", "raise a ValueError", "do not send it"]),
@@ -316,6 +336,9 @@ With the token
    HEAD {server.url}/hello.txt without a token: 401
      WWW-Authenticate: Basic realm="y", Bearer realm="x"
    HEAD {server.url}/hello.txt with the token: 200
+
+What to do
+   for the autopatch, set REQUESTS_SCITOKENS_HOSTS={server.url[8:]}
 """
     )
 
@@ -327,9 +350,9 @@ With the token
             "storm",
             "read:/a",
             "GET",
-            "the token was refused: it has read:/a, and needs read:/hello.txt or what "
-            "contains it; else it is for another audience, or from an issuer that the "
-            "server does not know",
+            "the token has read:/a; the server may want read:/hello.txt, or a scope that "
+            "contains it; or the token is for another audience, or from an issuer that "
+            "the server does not know",
         ),
         (
             Answer(scope_challenges=('Bearer scope="write:/hello.txt"',)),
@@ -339,7 +362,7 @@ With the token
         ),
     ],
 )
-def test_a_refusal_is_followed_by_what_to_do(
+def test_a_401_or_403_to_the_token_is_followed_by_what_to_do(
     capsys, issuer, monkeypatch, serve, answer, scope, method, todo
 ):
     monkeypatch.setenv("BEARER_TOKEN", issuer.mint(scope))
@@ -348,31 +371,31 @@ def test_a_refusal_is_followed_by_what_to_do(
     assert (status, found["advice"]) == (1, [todo])
 
 
-def test_a_server_that_answers_strangers_is_named(capsys, issuer, monkeypatch, serve):
+def test_a_server_that_answers_without_a_token_is_named(capsys, issuer, monkeypatch, serve):
     monkeypatch.setenv("BEARER_TOKEN", issuer.mint())
     url = f"{serve(protected=False).url}/hello.txt"
     status, found = facts(capsys, url, "--try", "--method", "OPTIONS")
     assert status == 0
-    assert found["advice"] == ["the server answers strangers too, perhaps with less"]
+    assert found["advice"] == ["the server answers without a token too, perhaps with less"]
 
 
-def test_a_refused_opaque_token_has_no_scope(capsys, monkeypatch, serve):
+def test_an_opaque_token_has_no_scope(capsys, monkeypatch, serve):
     monkeypatch.setenv("BEARER_TOKEN", "opaque")
     _, found = facts(capsys, f"{serve().url}/hello.txt", "--try")
-    assert "it has no scope that can be read" in found["advice"][0]
+    assert "the token has no scope that can be read; " in found["advice"][0]
 
 
-def test_where_strangers_are_answered_a_token_is_still_missing(capsys, serve):
+def test_where_no_token_is_needed_one_is_still_missing(capsys, serve):
     url = f"{serve(protected=False).url}/hello.txt"
     status, found = facts(capsys, url, "--try")
     assert status == 1
     assert found["advice"] == [
         "get a token, for example with htgettoken",
-        "the server answers strangers too, perhaps with less",
+        "the server answers without a token too, perhaps with less",
     ]
 
 
-def test_a_token_that_is_taken_is_usable_whatever_the_path(
+def test_a_token_that_is_accepted_is_usable_whatever_the_path(
     capsys, issuer, monkeypatch, serve
 ):
     monkeypatch.setenv("BEARER_TOKEN", issuer.mint())
@@ -384,8 +407,8 @@ def test_a_token_that_is_taken_is_usable_whatever_the_path(
     ("hosts", "listed"),
     [
         ("", "{first},{last}"),
-        ("a.example.org", "a.example.org,{first},{last}"),
-        ("*.example.org,{first}", "'*.example.org,{first},{last}'"),
+        ("a.example.org", '"$REQUESTS_SCITOKENS_HOSTS,{first},{last}"'),
+        ("*.example.org,{first}", '"$REQUESTS_SCITOKENS_HOSTS,{last}"'),
     ],
 )
 def test_after_a_redirect_all_servers_are_to_be_listed(
@@ -461,6 +484,41 @@ def test_a_certificate_that_is_not_trusted_is_named(capsys, issuer, monkeypatch,
     ]
 
 
+def test_a_missing_bundle_of_certificates_is_named(capsys, issuer, monkeypatch, serve):
+    monkeypatch.setenv("BEARER_TOKEN", issuer.mint())
+    url = serve().url
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/missing")
+    _, found = facts(capsys, url, "--try")
+    assert found["tries"][1]["error"] == "OSError"
+    assert found["advice"] == [
+        "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names no file; correct it"
+    ]
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://[::1",
+        "https://a\\b/",
+        "https://localhost:99999999/",
+        "https://\xff\xfe/",
+        "https://%00/",
+        "gopher://localhost/",
+        "https://" + "x" * 70 + ".invalid/",
+        "/hello.txt",
+    ],
+)
+def test_a_redirect_that_leads_nowhere_is_no_traceback(
+    capsys, issuer, monkeypatch, serve, location
+):
+    server = serve()
+    server.redirects["/hello.txt"] = Redirect(location)
+    monkeypatch.setenv("BEARER_TOKEN", issuer.mint())
+    status, found = facts(capsys, f"{server.url}/hello.txt", "--try")
+    assert (status, found["tries"][1]["status"]) == (1, None)
+    assert re.fullmatch(r"\w+( \(\w+\))?", found["tries"][1]["error"])
+
+
 # --- the token
 
 
@@ -485,17 +543,106 @@ def test_what_is_malformed_ends_the_search(capsys, monkeypatch):
         ({"sub": "\x1b[31mred\n"}, {"subject": "\ufffd[31mred\ufffd"}),
         ({"aud": ["a", "b"]}, {"audience": ["a", "b"]}),
         ({}, {"issuer": "", "valid": "never expires"}),
-        ({"nbf": NOW + 90}, {"valid": "begins in 1 min; never expires", "expires": None}),
+        (
+            {"nbf": NOW + 90},
+            {"valid": "not valid yet: begins in 1 min; never expires", "expires": None},
+        ),
         (
             {"iat": NOW - 90, "exp": NOW - 5},
             {"valid": "began 1 min ago; expired 5 s ago", "expires": NOW - 5},
         ),
-        ({"iat": float("inf"), "exp": NOW + 5}, {"valid": "expires in 5 s"}),
+        (
+            {"iat": NOW + 90, "exp": NOW + 5},
+            {"valid": "issued 1 min from now; expires in 5 s"},
+        ),
+        ({"iat": True, "exp": NOW + 5}, {"valid": "expires in 5 s"}),
+        ({"iss": {"a": [1]}}, {"issuer": "(not a text)"}),
+        ({"aud": 42}, {"audience": ["(cannot be read)"]}),
         ({"sub": "x" * 1000}, {"subject": f"{'x' * 300}... (1000 characters)"}),
     ],
 )
 def test_a_token_is_described_by_its_claims(claims, described):
-    assert diagnosis.describe(BearerToken("a.b.c", claims)).items() >= described.items()
+    found = places.describe(BearerToken("a.b.c", claims))
+    assert {name: found[name] for name in described} == described
+    json.dumps(found, allow_nan=False)
+
+
+FAR = "more than 100 years (is that in milliseconds?)"
+
+
+@pytest.mark.usefixtures("at_noon")
+@pytest.mark.parametrize(
+    ("claims", "valid"),
+    [
+        ({"nbf": 10**400}, f"not valid yet: begins in {FAR}; never expires"),
+        ({"nbf": NOW * 1000}, f"not valid yet: begins in {FAR}; never expires"),
+        ({"nbf": -(10**400)}, f"began {NOW // 86400:.0f} days ago; never expires"),
+        ({"nbf": float("nan")}, "never expires"),
+        ({"nbf": "tomorrow"}, "never expires"),
+        ({"exp": 10**400}, f"expires in {FAR}"),
+        ({"exp": NOW * 1000}, f"expires in {FAR}"),
+        ({"exp": "2030-01-01"}, "when it expires cannot be read"),
+        ({"exp": float("nan")}, "when it expires cannot be read"),
+        ({"exp": None}, "when it expires cannot be read"),
+    ],
+)
+def test_times_that_nobody_meant_are_no_traceback(
+    capsys, issuer, monkeypatch, claims, valid
+):
+    parts = [json.dumps({"alg": "none"}), json.dumps({"sub": "x", **claims})]
+    coded = [urlsafe_b64encode(part.encode()).decode().rstrip("=") for part in parts]
+    monkeypatch.setenv("BEARER_TOKEN", ".".join([*coded, "c2ln"]))
+    status, found = facts(capsys, URL)
+    assert status == 0
+    assert found["places"][0]["token"]["valid"] == valid
+    assert f"valid     {valid[:20]}" in run(capsys)[1]
+
+
+def test_a_token_that_is_not_valid_yet_is_said_to_be_so(capsys, issuer, monkeypatch):
+    """It is sent all the same: the clock may be wrong."""
+    monkeypatch.setattr("time.time", lambda: NOW)
+    token = issuer.mint(audience=URL[:-9])
+    monkeypatch.setenv("BEARER_TOKEN", token)
+    monkeypatch.setattr("time.time", lambda: NOW - 3600)
+    status, found = facts(capsys, URL)
+    assert status == 0
+    assert found["places"][0]["reason"] == "used; it is not valid yet"
+    assert found["places"][0]["token"]["valid"] == (
+        "not valid yet: begins in 1 h; expires in 1 h 10 min"
+    )
+    assert found["advice"] == [
+        "wait until the token is valid; if it should be valid now, check this machine's "
+        "clock"
+    ]
+
+
+def test_a_file_with_a_strange_name_takes_one_line(capsys, issuer, monkeypatch, here):
+    monkeypatch.setenv("_CONDOR_CREDS", str(here / "creds"))
+    (here / "creds").mkdir()
+    path = here / "creds" / "a\nWhat to do\n\x1b[31m.use"
+    path.write_text(issuer.mint())
+    path.chmod(0o644)
+    _, found = facts(capsys)
+    assert all(
+        text.isprintable() for text in [*found["advice"], *found["places"][4].values()][:3]
+    )
+    assert run(capsys)[1].count("\nWhat to do\n") == 1
+    assert "\x1b" not in run(capsys)[1]
+
+
+def test_a_file_whose_path_may_hold_a_token_is_named_by_its_place(
+    capsys, issuer, monkeypatch, here
+):
+    folder = here / "0123456789abcdefghijABCDEFGHIJ"
+    folder.mkdir()
+    (folder / "token").write_text(issuer.mint())
+    (folder / "token").chmod(0o644)
+    monkeypatch.setenv("BEARER_TOKEN_FILE", str(folder / "token"))
+    _, found = facts(capsys)
+    assert folder.name not in json.dumps(found)
+    assert found["advice"] == [
+        "let nobody else read the file in $BEARER_TOKEN_FILE (chmod 600)"
+    ]
 
 
 def test_no_token_is_ever_printed(capsys, issuer, monkeypatch, serve):
@@ -567,7 +714,7 @@ def test_without_a_token_there_is_no_signature(capsys):
 def test_an_owner_without_a_name_is_a_number(monkeypatch, uid):
     if uid == 0:  # as where there is no such module
         monkeypatch.setitem(sys.modules, "pwd", None)
-    assert diagnosis._owner(uid) == str(uid)
+    assert places._owner(uid) == str(uid)
 
 
 # --- the autopatch
@@ -673,6 +820,38 @@ def test_where_it_is_on_nothing_is_a_problem(monkeypatch):
     assert (found["state"], found["problem"]) == ("on in this process", "")
 
 
+@pytest.mark.parametrize(
+    ("hosts", "audience", "advised"),
+    [
+        ("", "ANY", True),
+        ("*.example.org", "ANY", False),
+        ("", "https://storage.example.org", False),
+    ],
+)
+def test_the_autopatch_needs_to_know_where_a_token_for_any_server_may_go(
+    capsys, issuer, monkeypatch, hosts, audience, advised
+):
+    monkeypatch.setenv("REQUESTS_SCITOKENS_AUTOPATCH", "1")
+    monkeypatch.setenv("REQUESTS_SCITOKENS_HOSTS", hosts)
+    monkeypatch.setenv("BEARER_TOKEN", issuer.mint(audience=audience))
+    text = (
+        "set REQUESTS_SCITOKENS_HOSTS to the servers that may get the token: it is for any "
+        "server, and the autopatch sends it only to those"
+    )
+    _, found = facts(capsys)
+    assert found["advice"] == [text if advised else "add a URL to learn more"]
+
+
+@pytest.mark.parametrize("hosts", ["x" * 24, "eyJhbGciOiJS.eyJhbGciOiJS"])
+def test_what_may_be_a_token_in_a_variable_is_not_shown(capsys, monkeypatch, hosts):
+    monkeypatch.setenv("REQUESTS_SCITOKENS_AUTOPATCH", hosts)
+    monkeypatch.setenv("REQUESTS_SCITOKENS_HOSTS", f"a.example.org,{hosts}.example.org")
+    _, found = facts(capsys, URL)
+    assert found["autopatch"]["hosts"] == "(not shown: it may hold a token)"
+    assert found["autopatch"]["variable"] == "(not shown: it may hold a token)"
+    assert hosts not in json.dumps(found)
+
+
 def test_a_problem_is_shown(capsys, monkeypatch):
     monkeypatch.setattr(startup_file, "_files", lambda: ([], []))
     monkeypatch.setenv("REQUESTS_SCITOKENS_AUTOPATCH", "1")
@@ -695,8 +874,11 @@ The autopatch
     ("arguments", "message"),
     [
         (["--try"], "--try needs a URL"),
-        (["storage.example.org"], "URL: an https:// or http:// address with a plain host"),
-        (["https://a\\b/"], "URL: an https:// or http:// address with a plain host"),
+        (
+            ["storage.example.org"],
+            "URL: give an https:// or http:// address with a plain host",
+        ),
+        (["https://a\\b/"], "URL: give an https:// or http:// address with a plain host"),
         ([URL, "--method", "PUT"], "invalid choice: 'PUT'"),
     ],
 )

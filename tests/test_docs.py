@@ -22,18 +22,10 @@ import requests
 
 import requests_scitokens
 from requests_scitokens.__main__ import main
-from requests_scitokens.policy import (
-    ANSWER_CHALLENGE,
-    ANSWER_REFUSAL,
-    ATTACH,
-    ELSEWHERE,
-    NAMED,
-    NEVER,
-    UNBOUND,
-)
+from requests_scitokens.origin import Origin
+from requests_scitokens.policy import Action, Situation, decide
 from requests_scitokens.testing import ProtectedServer, Redirect
-
-from .test_policy import COLUMNS, STORAGE, TABLE, decide, token_for
+from requests_scitokens.token import BearerToken
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -136,10 +128,12 @@ def world(servers, issuer, trusted, token_file, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("page", with_blocks("python"), ids=name_of)
-def test_the_python_examples_of_a_page_run(page, world, request):
+def test_the_python_examples_of_a_page_run(page, world, request, token_file):
     for module in ("pooch", "webdav3"):
         if f"import {module}" in page.read_text() or f"from {module}" in page.read_text():
             pytest.importorskip(module)
+    if page.name == "tutorial.md":
+        token_file.unlink()  # it brings its own tokens
     namespace = {"__name__": "__main__"}
     for line, text in blocks(page, "python"):
         if "import requests_scitokens.patch" in text:  # which other tests did before
@@ -246,52 +240,177 @@ def test_every_command_of_the_readme_is_run():
         assert re.search(rf"^{command}$", run, re.MULTILINE), command
 
 
+# --- where the autopatch is switched on, tokens are told where they may go
+
+SWITCHES_ON = re.compile(
+    r"""REQUESTS_SCITOKENS_AUTOPATCH\W{1,6}(?:1|true|yes|on)\b
+    |\bimport[ ]requests_scitokens\.patch|\bfrom[ ]requests_scitokens\.patch[ ]import""",
+    re.MULTILINE | re.VERBOSE,
+)
+# What shows on purpose what is without it, or is about something else: page, and text.
+WITHOUT_HOSTS = [
+    ("docs/explanation/patch.md", "assert enabled()"),  # on and off again, no request
+    ("docs/tutorial.md", "$ REQUESTS_SCITOKENS_AUTOPATCH=1 python fetch.py"),  # as the demo
+    (
+        "docs/reference/startup-files.md",
+        "import requests_scitokens.patch\n",
+    ),  # what patches
+]
+
+
+def test_whatever_switches_the_autopatch_on_says_where_tokens_may_go():
+    seen = set()
+    for page in PAGES:
+        fences = r"^ *(```+)[^`\n]*\n(.*?)^ *\1$"
+        for _, text in re.findall(fences, page.read_text(), re.DOTALL | re.MULTILINE):
+            if not SWITCHES_ON.search(text) or "REQUESTS_SCITOKENS_HOSTS" in text:
+                continue
+            exceptions = [
+                (name, part)
+                for name, part in WITHOUT_HOSTS
+                if name == name_of(page) and part in text
+            ]
+            assert exceptions, f"{name_of(page)}:\n{text}"
+            seen.update(exceptions)
+    # An exception that nothing needs any more would hide the next mistake.
+    assert seen == {*WITHOUT_HOSTS}
+
+
+def test_the_demo_shows_the_autopatch_with_hosts_and_without():
+    script = (ROOT / "demo" / "demo.py").read_text()
+    assert SWITCHES_ON.search(script)
+    assert "REQUESTS_SCITOKENS_HOSTS=listed" in script
+    for path in (ROOT / "demo").glob("*.py"):
+        assert path.name == "demo.py" or not SWITCHES_ON.search(path.read_text())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "export REQUESTS_SCITOKENS_AUTOPATCH=1",
+        "REQUESTS_SCITOKENS_AUTOPATCH: 1",
+        '"REQUESTS_SCITOKENS_AUTOPATCH": "1"',
+        'os.environ["REQUESTS_SCITOKENS_AUTOPATCH"] = "on"',
+        ">>> import requests_scitokens.patch",
+        "python -c 'import requests_scitokens.patch, runpy'",
+        "from requests_scitokens.patch import enable",
+    ],
+)
+def test_each_way_to_switch_it_on_is_recognised(text):
+    assert SWITCHES_ON.search(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "REQUESTS_SCITOKENS_AUTOPATCH=0 python script.py",
+        "off: REQUESTS_SCITOKENS_AUTOPATCH is not set; 1 turns it on",
+        "requests_scitokens.patch(url)",
+    ],
+)
+def test_what_does_not_switch_it_on_is_not(text):
+    assert not SWITCHES_ON.search(text)
+
+
 # --- the decision table
 
-WORDS = {
-    "at once": ATTACH,
-    "in answer to any 401 or 403": ANSWER_REFUSAL,
-    "in answer to a Bearer challenge": ANSWER_CHALLENGE,
-    "never": NEVER,
-    "never, unless it names the origin": NEVER,
-    "as above": ATTACH,  # to where what was asked for goes at once
+HERE = Origin("https", "storage.example.org", 443)
+THERE = Origin("https", "other.example.org", 443)
+
+
+def token_for(audience):
+    return BearerToken("abc", {"aud": audience})
+
+
+# The heads of the page's columns, and what they stand for.
+COLUMNS = {
+    "requested": [(token_for(str(THERE)), {"requested": True})],
+    "for this server": [
+        (token_for(str(HERE)), {}),
+        (token_for(str(HERE)), {"chosen": False}),
+    ],
+    "for any server, chosen": [(token_for("ANY"), {})],
+    "for any server, default": [(token_for("ANY"), {"chosen": False})],
+    "for another server": [
+        (token_for(str(THERE)), {}),
+        (token_for(str(THERE)), {"chosen": False}),
+    ],
+}
+
+# The first words of the page's rows, and the situations that they stand for.
+ROWS = {
+    "the request as you made it": [{}],
+    "the same, and this origin has accepted": [{"accepted": True}],
+    "a 401 or 403 to a request": [{}],
+    "a redirect led to another origin": [
+        {"redirected": True, "elsewhere": True},
+        {"redirected": True, "elsewhere": True, "accepted": True},
+    ],
+    "`hosts` is set and lists": [
+        {"listed": True},
+        {"listed": True, "redirected": True, "elsewhere": True},
+    ],
+    "`hosts` is set and does not list": [{"listed": False}],
+    "a redirected write": [
+        {
+            "redirectors": (Situation(THERE, listed=False),),
+            "redirected": True,
+            "listed": True,
+        }
+    ],
+    "plain http": [
+        {"plain": plain, "listed": listed}
+        for plain in ("network", "proxy")
+        for listed in (None, True)
+    ],
+    "the URL carries a credential": [
+        {"credential": True},
+        {"credential": True, "listed": True},
+    ],
 }
 
 
-def situations(row):
-    """Return the rows of the tested table that a row of the page stands for."""
-    if "URL" in row:
-        found = "the URL itself"
-    elif "plain" in row:
-        found = "plain http(?!.*explicit)"
-    elif "does not list" in row:
-        found = "hosts is set and the origin is not"
-    elif "lists" in row:
-        found = "hosts is set and the origin is in|.*explicit"
-    elif "redirect" in row:
-        found = "a redirect"
-    elif "taken" in row:
-        found = "the request.*taken"
+def check_cell(cell, token, situation):
+    """Check that what is decided is what the page says."""
+
+    def decided(token=token, **more):
+        at = {**situation, **more}
+        accepted = at.pop("accepted", False)
+        return decide(token, Situation(HERE, **at), accepted=accepted)[0]
+
+    if cell == "never, unless the token is for that one":
+        assert decided() is Action.NEVER
+        assert decided(token_for(str(HERE))) is Action.ATTACH
+    elif cell == "as the rows above say; after a redirect never":
+        assert decided() is Action.ATTACH
+        assert decided(redirected=True) is Action.NEVER
+    elif cell == "an upload: at once; all others: wait":
+        assert decided(once=True) is Action.ATTACH
+        assert decided() is Action.WAIT
+    elif cell.startswith("sent"):
+        assert decided() in (Action.ATTACH, Action.WAIT)
     else:
-        found = "the request(?!.*taken)|no credentials|401"
-    return [one for one in TABLE if re.match(found, one[0])]
+        assert decided() is {"at once": Action.ATTACH, "never": Action.NEVER}[cell]
 
 
-def test_the_decision_table_is_the_one_that_is_tested():
+def test_the_decision_table_is_what_is_decided():
     lines = (DOCS / "_parts" / "table.md").read_text().splitlines()
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    renamed = [name.replace("default", "autopatch") for name in COLUMNS]
-    assert rows[0][1:] == renamed
+    heads, _, *rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in lines
+    ]
+    assert heads[1:] == [*COLUMNS]
     seen = []
-    for row, *cells in rows[2:]:
-        for name, situation, actions in situations(row):
-            seen.append(name)
-            for cell, action in zip(cells, actions, strict=True):
-                assert action in (WORDS[cell], None), (row, name)
-                if cell.startswith("never, unless"):
-                    asked = {**situation, "asked": True, "token": token_for(STORAGE)}
-                    assert decide(**asked) == ATTACH
-    assert sorted(seen) == sorted(name for name, *_ in TABLE)
+    for row, *cells in rows:
+        if row == "a 401 or 403 to the token itself":  # tests/test_exchange.py
+            assert all(cell.startswith("a different token, once") for cell in cells)
+            continue
+        (name,) = [name for name in ROWS if row.startswith(name)]
+        seen.append(name)
+        for cell, column in zip(cells, COLUMNS.values(), strict=True):
+            for token, flags in column:
+                for situation in ROWS[name]:
+                    check_cell(cell, token, {**flags, **situation})
+    assert seen == [*ROWS]
 
 
 # --- the diagram of classes
@@ -354,22 +473,14 @@ def test_links_that_lead_nowhere_are_found(tmp_path):
 # --- the messages
 
 MESSAGES = DOCS / "reference" / "messages.md"
-# These speak to a terminal or a test, and are not messages of the library.
-SPEAK_ELSEWHERE = ("__main__", "advice", "diagnosis", "startup_file", "testing", "trial")
-# Text that is not for people.
-NOT_MESSAGES = {
-    "Bearer ",  # the header's
-    "requests_scitokens.auth",
-    NAMED,
-    UNBOUND,
-    ELSEWHERE,
-}
+# It speaks to a terminal, as diagnosis/ does, and what it says is not the library's.
+SPEAKS_ELSEWHERE = "__main__"
 
 
 def messages():
-    """Return the texts of the package's modules, with the module, except docstrings."""
+    """Yield the texts of the package's modules that people read, with the module."""
     for path in sorted((ROOT / "requests_scitokens").glob("*.py")):
-        if path.stem in SPEAK_ELSEWHERE:
+        if path.stem == SPEAKS_ELSEWHERE:
             continue
         tree = ast.parse(path.read_text())
         docstrings = {
@@ -381,11 +492,18 @@ def messages():
             and node.body
             and isinstance(node.body[0], ast.Expr)
         }
+        # What is said once is remembered by keys, which nobody sees.
+        keys = {
+            id(key)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("first_time")
+            for key in node.args
+        }
         for node in ast.walk(tree):
             text = getattr(node, "value", None)
             if not isinstance(node, ast.Constant) or not isinstance(text, str):
                 continue
-            if id(node) in docstrings or text in NOT_MESSAGES:
+            if id(node) in docstrings | keys:
                 continue
             for part in re.split(r"%[sd]", text):
                 # Two words are a message, or part of one; fewer are names.
@@ -406,7 +524,6 @@ def test_every_message_is_in_the_table(module, text):
 
 def test_the_table_has_no_message_that_is_not_the_packages():
     pieces = [plain(text) for _, text in messages()]
-    pieces.append((ROOT / "requests_scitokens.pth").read_text())
     rows = re.findall(r"^\| (.+?) \|", MESSAGES.read_text(), re.MULTILINE)
     for row in rows:
         # What varies, and what other texts are put between.
@@ -424,3 +541,9 @@ def test_the_table_has_no_message_that_is_not_the_packages():
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_pages_name_no_place_of_the_machine_they_were_written_on(page):
     assert not re.search(r"/(?:work|root)/|localhost:\d{5}", page.read_text())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_pages_have_one_word_for_one_idea(page):
+    old = r"\b(?:refusals?|unbound|asked-for|(?:has|have) taken the token)\b"
+    assert not re.findall(old, page.read_text(), re.IGNORECASE)

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 import requests_scitokens
-from requests_scitokens import memory
+from requests_scitokens import state
 
 pytest_plugins = ["pytester"]
 
@@ -110,7 +110,7 @@ def test_nothing_is_in_the_way_of_the_tests_own_files(scitokens_file, tmp_path):
 
 @pytest.mark.usefixtures("scitokens_file")
 def test_without_a_token_none_is_found():
-    with pytest.raises(requests_scitokens.TokenNotFoundError, match="none was found"):
+    with pytest.raises(requests_scitokens.TokenNotFoundError, match="no token was found"):
         requests_scitokens.HTTPSciTokenAuth().find_token()
 
 
@@ -127,16 +127,16 @@ def test_an_autopatch_that_was_on_stays_on(pytester, monkeypatch):
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(
         """
-        from requests_scitokens import memory
+        from requests_scitokens import state
 
-        memory.patching.on = True  # as under REQUESTS_SCITOKENS_AUTOPATCH=1
+        state.patching.on = True  # as under REQUESTS_SCITOKENS_AUTOPATCH=1
 
         def test_on(scitokens_autopatch):
-            assert memory.patching.on
+            assert state.patching.on
 
         def test_still_on():
-            assert memory.patching.on
+            assert state.patching.on
         """
     )
     pytester.runpytest_subprocess().assert_outcomes(passed=2)
-    assert not memory.patching.on
+    assert not state.patching.on

@@ -14,10 +14,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from requests_scitokens.challenge import bearer_challenge
-from requests_scitokens.files import _judge_content
 from requests_scitokens.origin import Origin
-from requests_scitokens.policy import _named_by, standing
+from requests_scitokens.policy import _hosts_named, standing
 from requests_scitokens.token import BearerToken, MalformedTokenError, _parse
+from requests_scitokens.token_file import _judge
 
 STORAGE = Origin("https", "storage.example.org", 443)
 KIB_64 = 64 * 1024
@@ -43,8 +43,9 @@ def use(token: BearerToken) -> None:
     assert isinstance(token.expired(), str)
     assert hash(token) == hash(BearerToken(token.serialized))
     assert hash(token.holder) is not None
+    assert token.whom.isprintable()
+    assert isinstance(token.scope, str)
     standing(token, STORAGE)
-    standing(token, STORAGE, ("ANY",))
 
 
 # --- WWW-Authenticate
@@ -205,7 +206,7 @@ JSON = st.recursive(
     max_leaves=12,
 )
 CLAIMS = st.fixed_dictionaries(
-    {}, optional=dict.fromkeys(["aud", "exp", "iss", "sub"], JSON)
+    {}, optional=dict.fromkeys(["aud", "exp", "iss", "sub", "scope", "scp"], JSON)
 )
 
 
@@ -234,6 +235,7 @@ def test_any_bytes_can_stand_where_claims_do(payload):
         b'{"exp":NaN}',
         b'{"iss":' + b"[" * 900 + b"]" * 900 + b"}",
         b'{"sub":' + b'{"a":' * 450 + b"1" + b"}" * 450 + b"}",
+        b'{"scope":' + b"[" * 900 + b"]" * 900 + b"}",
         b'{"aud":"https://\\ud800.example"}',
         b'{"aud":["\\ud800.\\udc00:80"]}',
         b'{"aud":"https://[' + b":" * 1000 + b']"}',
@@ -250,7 +252,7 @@ def test_a_token_a_file_and_claims_that_fuzzing_found_are_read(data):
         use(BearerToken.parse(data))
     use(BearerToken.parse(jwt(data)))
     for content in (data, b'{"access_token":"' + data + b'"}'):
-        look = _judge_content("a file", content)
+        look = _judge("a file", "", content)
         assert (look.token is None) is bool(look.reason)
 
 
@@ -300,7 +302,7 @@ def test_reading_an_audience_takes_linear_time(pattern, start):
     def read(size: int) -> Callable[[], object]:
         text = start + pattern * (size // 2 // len(pattern))
         token = BearerToken("abc", {"aud": text})
-        return lambda: (_named_by.cache_clear(), standing(token, STORAGE))
+        return lambda: (_hosts_named.cache_clear(), standing(token, STORAGE))
 
     assert_linear(read)
 

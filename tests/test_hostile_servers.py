@@ -9,11 +9,9 @@ from itertools import cycle
 
 import pytest
 import requests
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 import requests_scitokens
-from requests_scitokens import HTTPSciTokenAuth, memory
+from requests_scitokens import HTTPSciTokenAuth, state
 
 from .ways import CHOSEN, unchanged
 
@@ -47,14 +45,14 @@ def server(world):
 
         server.answer = reply
         server.received.clear()
-        memory.taken.clear()
+        state.accepted.clear()
 
     server.play = play
     return server
 
 
 @pytest.fixture
-def unbound(issuer, token_file):
+def for_any_server(issuer, token_file):
     token_file.write_text(issuer.mint())
     return f"Bearer {token_file.read_text()}"
 
@@ -78,7 +76,7 @@ def check(server, response, status, authorizations):
     assert numbers == [str(number + 1) for number in range(len(server.received) - 1)]
 
 
-# --- refusals without end
+# --- 401 and 403 without end
 
 LOOPS = {
     "Bearer": (BEARER,),
@@ -97,30 +95,24 @@ LOOPS = {
 
 @pytest.mark.parametrize("answers", LOOPS.values(), ids=LOOPS)
 @pytest.mark.parametrize("send", CHOSEN)
-def test_a_server_that_never_stops_refusing_gets_the_token_once(
-    server, unbound, send, answers
+def test_a_server_that_never_stops_asking_gets_the_token_once(
+    server, for_any_server, send, answers
 ):
     server.play(*answers)
     response = send("GET", URL)
-    check(server, response, answers[1 % len(answers)][0], [None, unbound])
+    check(server, response, answers[1 % len(answers)][0], [None, for_any_server])
 
 
 @pytest.mark.parametrize("answers", LOOPS.values(), ids=LOOPS)
 @pytest.mark.usefixtures("patched")
-def test_under_the_autopatch_it_gets_it_once_and_only_for_a_bearer_challenge(
-    server, unbound, answers
-):
+def test_under_the_autopatch_it_gets_it_not_at_all(server, for_any_server, answers):
     server.play(*answers)
-    response = unchanged("GET", URL)
-    if answers[0] in (BEARER, INVALID):
-        check(server, response, answers[1 % len(answers)][0], [None, unbound])
-    else:
-        check(server, response, answers[0][0], [None])
+    check(server, unchanged("GET", URL), answers[0][0], [None])
 
 
 @pytest.mark.parametrize("answers", LOOPS.values(), ids=LOOPS)
 @pytest.mark.parametrize("send", CHOSEN)
-def test_a_token_that_was_refused_at_once_is_not_sent_again(server, named, send, answers):
+def test_a_token_that_went_at_once_is_not_sent_again(server, named, send, answers):
     server.play(*answers)
     check(server, send("GET", URL), answers[0][0], [named])
 
@@ -149,14 +141,14 @@ def test_a_function_is_asked_for_no_more_than_two_tokens(server, answers):
 
 # --- challenges where there is nothing to answer
 
-NO_REFUSALS = [200, 203, 204, 206, 304, 400, 402, 404, 407, 418, 429]
-NO_REFUSALS += [500, 501, 502, 503, 504, 511, 599]
+OTHERS = [200, 203, 204, 206, 304, 400, 402, 404, 407, 418, 429]
+OTHERS += [500, 501, 502, 503, 504, 511, 599]
 
 
-@pytest.mark.parametrize("status", NO_REFUSALS)
+@pytest.mark.parametrize("status", OTHERS)
 @pytest.mark.parametrize("send", [*CHOSEN, unchanged])
-def test_a_challenge_that_comes_with_anything_but_a_refusal_is_not_answered(
-    server, unbound, request, send, status
+def test_a_challenge_that_comes_with_anything_but_a_401_or_403_is_not_answered(
+    server, for_any_server, request, send, status
 ):
     if send is unchanged:
         request.getfixturevalue("patched")
@@ -167,7 +159,7 @@ def test_a_challenge_that_comes_with_anything_but_a_refusal_is_not_answered(
     assert response.headers["WWW-Authenticate"] == challenge
 
 
-@pytest.mark.parametrize("status", NO_REFUSALS)
+@pytest.mark.parametrize("status", OTHERS)
 @pytest.mark.parametrize("send", [*CHOSEN, unchanged])
 def test_a_token_that_went_at_once_is_not_sent_twice_for_it(
     server, named, request, send, status
@@ -182,7 +174,7 @@ def test_a_token_that_went_at_once_is_not_sent_twice_for_it(
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("send", [*CHOSEN, unchanged])
 def test_a_challenge_that_comes_with_a_redirect_is_not_answered(
-    world, unbound, request, send, status, target
+    world, for_any_server, request, send, status, target
 ):
     if send is unchanged:
         request.getfixturevalue("patched")
@@ -197,7 +189,7 @@ def test_a_challenge_that_comes_with_a_redirect_is_not_answered(
     assert sent(server) == [None, None]
 
 
-def test_a_redirect_without_end_ends_as_in_requests(server, unbound):
+def test_a_redirect_without_end_ends_as_in_requests(server, for_any_server):
     server.play((302, "Bearer", ("Location", "/data")))
     for send in CHOSEN:
         server.received.clear()
@@ -212,7 +204,7 @@ def test_a_redirect_without_end_ends_as_in_requests(server, unbound):
     ("send", "hop"), list(zip(CHOSEN, ([None, True], [True], [True]), strict=True))
 )
 def test_refusals_and_redirects_without_end_take_two_requests_for_each_hop(
-    server, unbound, send, hop
+    server, for_any_server, send, hop
 ):
     def reply(seen):
         if seen.authorization is None:
@@ -222,77 +214,8 @@ def test_refusals_and_redirects_without_end_take_two_requests_for_each_hop(
     server.answer = reply
     with pytest.raises(requests.TooManyRedirects):
         send("GET", URL)
-    found = [one and one == unbound for one in sent(server)]
+    found = [one and one == for_any_server for one in sent(server)]
     assert found == [None, True, *(hop * 30)]
-
-
-# --- what is no Bearer challenge, however much it looks like one
-
-LOOK_ALIKES = [
-    'Basic realm="Bearer"',
-    'Basic realm="x, Bearer realm=y"',
-    r'Basic realm="\", Bearer realm=\"y\""',
-    "Basic Bearer",
-    "Basic Bearer==, Basic",
-    "Basic realm=Bearer",
-    "Basic Bearer=1, bearer = 2",
-    "Bearer=1",
-    'Bearer="Bearer"',
-    "Bearer2",
-    "XBearer",
-    "Bearer-Token realm=x",
-    "Bearer;realm=x",
-    "Bearer/realm",
-    '"Bearer"',
-    '"x" Bearer"',
-    "Digest Bearer, Negotiate Bearer, Basic Bearer",
-    'Basic realm="never closed, Bearer',
-    "\xdfearer",
-    "Beare\xae",
-    "",
-]
-
-
-@pytest.mark.usefixtures("patched")
-@pytest.mark.parametrize("field", LOOK_ALIKES, ids=ascii)
-def test_what_only_looks_like_a_bearer_challenge_is_not_answered(server, unbound, field):
-    server.play((401, field))
-    check(server, unchanged("GET", URL), 401, [None])
-
-
-PRINTABLE = st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f")
-CONTENT = st.lists(
-    st.sampled_from(["Bearer", "Bearer realm=x", ", ", '"', "\\", "="]) | PRINTABLE
-).map("".join)
-PARAMETERS = st.dictionaries(
-    st.sampled_from(["realm", "Bearer", "bearer", "scope", "error"]), CONTENT, min_size=1
-)
-SCHEMES = st.sampled_from(["Basic", "Digest", "Negotiate", "xBearer", "Bearer.2"])
-
-
-def write(scheme, parameters):
-    quoted = (
-        name + '="' + value.replace("\\", r"\\").replace('"', r"\"") + '"'
-        for name, value in parameters.items()
-    )
-    return f"{scheme} {', '.join(quoted)}"
-
-
-@pytest.mark.usefixtures("patched")
-@settings(
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-@given(
-    st.sampled_from([401, 403, 407, 500, 503]),
-    st.lists(st.builds(write, SCHEMES, PARAMETERS), max_size=4),
-)
-def test_no_challenge_of_another_scheme_gets_the_token(server, unbound, status, fields):
-    server.play((status, *fields))
-    response = unchanged("GET", URL)
-    check(server, response, status, [None])
-    assert response.headers.get("WWW-Authenticate", "") == ", ".join(fields).strip()
 
 
 # --- challenges in great number; http.client takes lines of 64 KiB, and 100 fields
@@ -307,17 +230,16 @@ MANY = {
 
 @pytest.mark.parametrize("fields", MANY.values(), ids=MANY)
 @pytest.mark.parametrize("last", ["Bearer", "Basic"])
-@pytest.mark.usefixtures("patched")
-def test_ten_thousand_challenges_are_one_answer_or_none(server, unbound, fields, last):
+def test_ten_thousand_challenges_are_answered_once(server, for_any_server, fields, last):
     server.play((401, *(field.format(last) for field in fields)))
-    response = unchanged("GET", URL)
-    check(server, response, 401, [None, unbound] if last == "Bearer" else [None])
+    response = requests_scitokens.get(URL)
+    check(server, response, 401, [None, for_any_server])
     assert response.headers["WWW-Authenticate"].count(",") >= 9_999
 
 
 @pytest.mark.parametrize("send", [*CHOSEN, unchanged])
 def test_a_field_that_http_does_not_take_is_an_error_of_requests(
-    server, unbound, request, send
+    server, for_any_server, request, send
 ):
     if send is unchanged:
         request.getfixturevalue("patched")
@@ -327,7 +249,7 @@ def test_a_field_that_http_does_not_take_is_an_error_of_requests(
     assert sent(server) == [None]
 
 
-def test_a_session_that_was_refused_without_end_still_works(server, unbound):
+def test_a_session_that_was_asked_without_end_still_works(server, for_any_server):
     with requests_scitokens.Session() as session:
         server.play(BEARER)
         assert session.get(URL).status_code == 401

@@ -1,13 +1,15 @@
 """The leak matrix: which origin receives the token, in every combination there is.
 
-Each way in, with each token, over each route, to servers that refuse in each way, with
-and without a token in the URL, and each `hosts`. There is a server at every origin, and
-each writes down what it receives. What is expected is written out below: the decision
-table, in its order, the lower row deciding. Nothing of the package is asked about it.
+Each way in, reading and writing, with each token, over each route, to servers that answer
+strangers in each way, with and without a credential in the URL, and each `hosts`. There is
+a server at every origin, and each writes down what it receives. What is expected is written
+out below: the decision table, in its order, the lower row deciding. Nothing of the package
+is asked about it.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import product
 
 import pytest
@@ -15,7 +17,7 @@ import requests
 from urllib3 import PoolManager
 
 import requests_scitokens
-from requests_scitokens import HTTPSciTokenAuth, TokenNotFoundError, memory
+from requests_scitokens import HTTPSciTokenAuth, TokenNotFoundError, state
 
 from .recorder import World
 
@@ -31,44 +33,55 @@ LOCAL_TLS = "https://localhost"
 # --- the dimensions
 
 
-def with_auth(url, **options):
-    return requests.get(url, auth=HTTPSciTokenAuth(**options), timeout=30)
+def with_auth(send, **options):
+    return send(requests, auth=HTTPSciTokenAuth(**options))
 
 
-def with_session(url, **options):
+def with_session(send, **options):
     with requests_scitokens.Session(**options) as session:
-        return session.get(url, timeout=30)
+        return send(session)
+
+
+METHODS = {
+    "GET": lambda url: partial(requests_method, "GET", url),
+    "PUT": lambda url: partial(requests_method, "PUT", url, data=b"body"),
+}
+
+
+def requests_method(method, url, owner, **kwargs):
+    """Send it with one of the functions of Requests, of this package or of a session."""
+    return owner.request(method, url, timeout=30, **kwargs)
 
 
 # How it is sent; what that is in the table; and whether the session can put the token
 # on a redirected request. One of Requests' own cannot: the token waits for a refusal.
 WAYS = {
-    "auth=": (lambda url, token, hosts: with_auth(url, hosts=hosts), "chosen", False),
+    "auth=": (lambda send, token, hosts: with_auth(send, hosts=hosts), "chosen", False),
     "token=": (
-        lambda url, token, hosts: with_auth(url, token=token, hosts=hosts),
-        "asked",
+        lambda send, token, hosts: with_auth(send, token=token, hosts=hosts),
+        "requested",
         False,
     ),
     "force=True": (
-        lambda url, token, hosts: with_session(url, force=True, hosts=hosts),
-        "asked",
+        lambda send, token, hosts: with_session(send, force=True, hosts=hosts),
+        "requested",
         True,
     ),
-    "Session": (lambda url, token, hosts: with_session(url, hosts=hosts), "chosen", True),
+    "Session": (lambda send, token, hosts: with_session(send, hosts=hosts), "chosen", True),
     "get()": (
-        lambda url, token, hosts: requests_scitokens.get(url, hosts=hosts, timeout=30),
+        lambda send, token, hosts: send(requests_scitokens, hosts=hosts),
         "chosen",
         True,
     ),
-    "autopatch": (lambda url, token, hosts: requests.get(url, timeout=30), "default", True),
+    "autopatch": (lambda send, token, hosts: send(requests), "default", True),
 }
 
-# The audience of each token, and which origins it names; an unbound one has no opinion.
+# The audience of each token, and which origins it names; `None` for any.
 TOKENS = {
     "names the origin": ("https://storage.example.org:443", {HOME}),
     "names the host": ("storage.example.org", {HOME, PORT, PLAIN}),
-    "unbound": ("ANY", None),
-    "elsewhere": ("https://other.example.org", {OTHER}),
+    "for any server": ("ANY", None),
+    "for another server": ("https://other.example.org", {OTHER}),
     "expired": ("https://storage.example.org:443", {HOME}),
 }
 
@@ -95,11 +108,11 @@ ANSWERS = {
     "bare 403": (403, ()),
 }
 
-# Who refuses what comes without a token: the last origin alone, or each on the way.
-REFUSERS = ("the last refuses", "each refuses")
+# Who answers so to what comes without a token: the last origin alone, or each on the way.
+ASKERS = ("the last asks", "each asks")
 
-# Which URL carries a token of its own.
-IN_URL = ("no token in a URL", "a token in the last URL")
+# Which URL carries a credential of its own.
+IN_URL = ("no credential in a URL", "a credential in the last URL")
 
 # `hosts`, and which origins are in it: one of plain http only if that says http://.
 HOSTS = {
@@ -115,10 +128,13 @@ HOSTS = {
 
 def cells(route):
     """List the cells of a route."""
-    for cell in product(TOKENS, ANSWERS, REFUSERS, IN_URL, HOSTS):
-        _, answer, refusers, _, _ = cell
-        # Where nobody refuses, or nobody is on the way, this is the same as the last.
-        if refusers == "the last refuses" or (
+    for cell in product(METHODS, TOKENS, ANSWERS, ASKERS, IN_URL, HOSTS):
+        method, _, answer, askers, _, _ = cell
+        # What a server says with its 401 makes no difference to whoever writes.
+        if method == "PUT" and answer in ("Bearer challenge", "Basic challenge"):
+            continue
+        # Where nobody asks, or nobody is on the way, this is the same as the last.
+        if askers == "the last asks" or (
             answer != "200 at once" and len(ROUTES[route]) > 1
         ):
             yield cell
@@ -126,20 +142,22 @@ def cells(route):
 
 # --- the decision table
 
-# What was asked for has a second column, for an origin that it names as well: a redirect
+# What was requested has a second column, for an origin that it names as well: a redirect
 # makes that difference. The last is for who has no valid token. A dash leaves it to the
-# rows above: a token in the URL keeps away none that was asked for, and lets in none.
+# rows above.
 TABLE = """
-                         | asked  | asked, named | named  | unbound, chosen | unbound, default | elsewhere | none
-as the caller made it    | attach | attach       | attach | wait            | wait             | never     | never
-it has taken the token   | -      | -            | -      | attach          | attach           | -         | -
-Bearer challenge         | -      | -            | -      | answer          | answer           | never     | never
-any other refusal        | -      | -            | -      | answer          | never            | never     | never
-led to another origin    | never  | attach       | attach | never           | never            | never     | never
-in hosts                 | attach | attach       | attach | attach          | attach           | attach    | never
-not in hosts             | never  | never        | never  | never           | never            | never     | never
-plain http, not in hosts | never  | never        | never  | never           | never            | never     | never
-a token in the URL       | -      | -            | never  | never           | never            | never     | never
+                              | requested | requested, named | named  | any, chosen | any, default | another | none
+as the caller made it         | attach    | attach           | attach | wait        | never        | never   | never
+it writes                     | -         | -                | -      | attach      | -            | -       | -
+it has accepted the token     | -         | -                | -      | attach      | -            | -       | -
+401 or 403                    | -         | -                | -      | answer      | -            | -       | -
+led to another origin         | never     | attach           | attach | never       | never        | never   | never
+in hosts                      | attach    | attach           | attach | attach      | attach       | attach  | never
+not in hosts                  | never     | never            | never  | never       | never        | never   | never
+a write that was led here     | never     | never            | never  | never       | never        | never   | never
+plain http, not in hosts      | never     | never            | never  | never       | never        | never   | never
+a credential in the URL       | -         | -                | never  | never       | never        | never   | never
+such a URL after a redirect   | never     | never            | never  | never       | never        | never   | never
 """  # noqa: E501, a table
 
 (_, *COLUMNS), *ROWS = (
@@ -160,47 +178,63 @@ def decide(column, situations):
 def column_of(kind, token, origin):
     names = TOKENS[token][1]
     named = names is not None and origin in names
-    if kind == "asked":
-        return "asked, named" if named else "asked"
+    if kind == "requested":
+        return "requested, named" if named else "requested"
     if token == "expired":
         return "none"
     if names is None:
-        return f"unbound, {kind}"
-    return "named" if named else "elsewhere"
+        return f"any, {kind}"
+    return "named" if named else "another"
 
 
-def expected(way, route, token, answer, refusers, in_url, hosts):
+def situations_of(method, route, hosts, number):
+    """List what does not depend on how the request came there."""
+    origin, listed = ROUTES[route][number], HOSTS[hosts][1]
+    situations = {"as the caller made it"}
+    if method == "PUT":
+        situations.add("it writes")
+    if origin != ROUTES[route][0]:  # and not back where the caller sent it
+        situations.add("led to another origin")
+    if listed is not None:
+        situations.add("in hosts" if origin in listed else "not in hosts")
+    if origin == PLAIN and PLAIN not in (listed or ()):
+        situations.add("plain http, not in hosts")
+    return situations
+
+
+def expected(way, route, method, token, answer, askers, in_url, hosts):
     """Walk the route; return who receives what, and the final status."""
-    (_, kind, can_follow), (_, listed) = WAYS[way], HOSTS[hosts]
+    (_, kind, can_follow), origins = WAYS[way], ROUTES[route]
     if (way, token) == ("force=True", "expired"):
         return [], "TokenNotFoundError"
-    received, taken, before = [], set(), None
-    for number, origin in enumerate(ROUTES[route]):
-        last = number == len(ROUTES[route]) - 1
+    received, accepted, before = [], set(), None
+    for number, origin in enumerate(origins):
+        last = number == len(origins) - 1
         column = column_of(kind, token, origin)
-        situations = {"as the caller made it"}
-        if origin in taken:
-            situations.add("it has taken the token")
-        if origin != ROUTES[route][0]:  # and not back where the caller sent it
-            situations.add("led to another origin")
-        if listed is not None:
-            situations.add("in hosts" if origin in listed else "not in hosts")
-        if origin == PLAIN and PLAIN not in (listed or ()):
-            situations.add("plain http, not in hosts")
-        if last and in_url == "a token in the last URL":
-            situations.add("a token in the URL")
+        situations = situations_of(method, route, hosts, number)
+        if origin in accepted:
+            situations.add("it has accepted the token")
+        if method == "PUT":
+            for before in range(number):
+                at_redirector = situations_of(method, route, hosts, before)
+                redirector = column_of(kind, token, origins[before])
+                if decide(redirector, at_redirector) == "never":
+                    situations.add("a write that was led here")
+        if last and in_url == "a credential in the last URL":
+            situations.add("a credential in the URL")
+            if number:
+                situations.add("such a URL after a redirect")
         # Requests itself keeps the header where only the path changes.
         possible = number == 0 or can_follow or before == (origin, True)
         attached = possible and decide(column, situations) == "attach"
         received.append((origin, attached))
         before = origin, attached
-        if attached or answer == "200 at once" or not (last or refusers == "each refuses"):
+        if attached or answer == "200 at once" or not (last or askers == "each asks"):
             continue
-        refusal = answer if answer == "Bearer challenge" else "any other refusal"
-        if decide(column, {*situations, refusal}) not in ("attach", "answer"):
+        if decide(column, {*situations, "401 or 403"}) not in ("attach", "answer"):
             return received, ANSWERS[answer][0]
         received.append((origin, True))
-        taken.add(origin)
+        accepted.add(origin)
     return received, 200
 
 
@@ -242,20 +276,20 @@ def found(tokens, tmp_path, monkeypatch):
     return lambda name: monkeypatch.setenv("BEARER_TOKEN_FILE", str(paths[name]))
 
 
-def lay_out(world, route, answer, refusers, in_url):
-    """Let the servers redirect along the route, and refuse; return where it starts."""
+def lay_out(world, route, answer, askers, in_url):
+    """Let the servers redirect along the route, and ask; return where it starts."""
     urls = [f"{origin}/{number}" for number, origin in enumerate(ROUTES[route])]
-    if in_url == "a token in the last URL":
+    if in_url == "a credential in the last URL":
         urls[-1] += "?authz=another"
 
     def reply(seen):
         number = int(seen.path[1])  # of the step on the route
         last = number == len(urls) - 1
-        if seen.authorization is None and (last or refusers == "each refuses"):
+        if seen.authorization is None and (last or askers == "each asks"):
             status, fields = ANSWERS[answer]
             if status != 200:
                 return status, fields
-        return (200, ()) if last else (302, (("Location", urls[number + 1]),))
+        return (200, ()) if last else (307, (("Location", urls[number + 1]),))
 
     world.answer = reply
     return urls[0]
@@ -273,18 +307,19 @@ def test_the_token_goes_only_where_the_table_says(
 ):
     if way == "autopatch":
         request.getfixturevalue("patched")
-    get, count, differences = WAYS[way][0], 0, []
+    way_in, count, differences = WAYS[way][0], 0, []
     for cell in cells(route):
-        token, answer, refusers, in_url, hosts = cell
+        method, token, answer, askers, in_url, hosts = cell
         text = HOSTS[hosts][0]
         found(token)
         if way == "autopatch":
             monkeypatch.setenv("REQUESTS_SCITOKENS_HOSTS", text or "")
-        url = lay_out(servers, route, answer, refusers, in_url)
-        memory.taken.clear()
+        url = lay_out(servers, route, answer, askers, in_url)
+        state.accepted.clear()
         servers.received.clear()
         try:
-            status = get(url, tokens[token], text).status_code
+            send = METHODS[method](url)
+            status = way_in(send, tokens[token], text).status_code
         except TokenNotFoundError:
             status = "TokenNotFoundError"
         sent = {None: False, f"Bearer {tokens[token]}": True}

@@ -12,6 +12,9 @@ import inspect
 import json
 import logging
 import pickle
+import re
+import secrets
+import socket
 import sys
 import traceback
 import warnings
@@ -19,6 +22,7 @@ from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 import requests
@@ -27,6 +31,7 @@ from scitokens import SciToken
 import requests_scitokens
 from requests_scitokens import HTTPSciTokenAuth, TokenNotFoundError, testing, utils
 from requests_scitokens.__main__ import main
+from requests_scitokens.diagnosis.known_tokens import KnownTokens
 from requests_scitokens.testing import Answer, Redirect
 
 patch = import_module("requests_scitokens.patch")
@@ -159,12 +164,7 @@ def drive_handler(output, make, url):
     auth = output.drive(name, make)
     if auth is None:
         return
-    output.add(
-        name, auth.is_default, auth.asked, auth.audiences, hash(auth), auth == make()
-    )
-    output.driven |= {f"{name}.{one}" for one in ("is_default", "asked", "audiences")}
-    output.drive(f"{name}.obtain", auth.obtain, url)
-    output.drive(f"{name}.obtain", auth.obtain, None, fresh=True)
+    output.add(name, auth.is_default, auth.audience, hash(auth), auth == make())
     header = f"{name}.generate_bearer_header"
     output.drive(header, auth.generate_bearer_header, show=False)
     find = partial(output.drive, f"{name}.find_token", auth.find_token)
@@ -207,14 +207,13 @@ def drive_url(output, url, **ours):
 
 
 def drive_autopatch(output, urls):
-    default = HTTPSciTokenAuth.default_for
     output.drive("enable", patch.enable)
     try:
         output.drive("enabled", patch.enabled)
         output.drive("patch", patch, urls[0])
         for url in urls:
             with requests.Session() as session:
-                output.drive("HTTPSciTokenAuth.default_for", default, session)
+                output.add("a patched session", session.auth)
                 output.drive("patched", session.get, url)
                 output.add("a pickled session", pickle.dumps(session), vars(session.auth))
     finally:
@@ -348,6 +347,121 @@ def test_what_the_package_says_shows_no_token_of_a_url(
     output.check(token, other, where=["our log", "the terminal", "main"])
 
 
+def spell(token, how):
+    """Write a token in one of the ways in which a hostile server may repeat it."""
+    middle = len(token) // 2
+    return {
+        "whole": token,
+        "in part": token[middle : middle + 30],
+        "spaced out": " ".join(token),
+        "with dashes": "-".join(token[middle:]),
+        "in capitals": token.upper(),
+        "in small letters": token.lower(),
+        "percent-encoded": "".join(f"%{ord(one):02x}" for one in token),
+        "twice percent-encoded": "".join(f"%25{ord(one):02X}" for one in token),
+        "spaced out and encoded": "%20".join(token),
+        "around itself": token[:200] + token + token[200:],
+    }[how]
+
+
+SPELLINGS = [
+    "whole",
+    "in part",
+    "spaced out",
+    "with dashes",
+    "in capitals",
+    "in small letters",
+    "percent-encoded",
+    "twice percent-encoded",
+    "spaced out and encoded",
+    "around itself",
+]
+
+
+def runs(text, length=12):
+    """Return all that a person can read in a text, whatever stands in between."""
+    for _ in range(3):
+        text = unquote(text)
+    letters = re.sub("[^a-z0-9]", "", text.lower())
+    return {letters[i : i + length] for i in range(len(letters) - length + 1)}
+
+
+# The name of a host has no percent sign.
+REPEATS = [
+    (where, how)
+    for where in ("challenge", "scope", "path", "host")
+    for how in SPELLINGS
+    if not (where == "host" and "encoded" in how)
+]
+
+
+@pytest.mark.parametrize("opaque", [True, False], ids=["opaque", "JWT"])
+@pytest.mark.parametrize(("where", "how"), REPEATS)
+def test_a_server_that_repeats_the_token_has_it_hidden(
+    serve, issuer, monkeypatch, capsys, where, how, opaque
+):
+    token = secrets.token_urlsafe(150) if opaque else issuer.mint("read:/elsewhere")
+    monkeypatch.setenv("BEARER_TOKEN", token)
+    repeated = spell(token, how)
+    field = f'Bearer realm="{repeated}"'
+    if where == "scope":
+        field = f'Bearer error="insufficient_scope", scope="{repeated}"'
+    server = serve(answer=Answer(bad_challenges=(field,), scope_challenges=(field,)))
+    if where == "path":
+        server.redirects["/hello.txt"] = Redirect(f"{server.url}/{repeated}")
+    elif where == "host":
+        labels = re.findall(".{1,60}", re.sub("[^A-Za-z0-9]", "", repeated)[:200])
+        other = serve(tls=False).url.replace("localhost", ".".join([*labels, "invalid"]))
+        really = socket.getaddrinfo
+        monkeypatch.setattr(
+            "socket.getaddrinfo", lambda host, *args: really("127.0.0.1", *args)
+        )
+        server.redirects["/hello.txt"] = Redirect(other)
+    for arguments in (["--try"], ["--try", "--json"]):
+        main([f"{server.url}/hello.txt", *arguments])
+        written = capsys.readouterr()
+        assert written.err == ""
+        assert "..." in written.out or "(a token)" in written.out
+        assert not runs(token) & runs(written.out)
+
+
+def test_what_a_server_sends_with_the_token_stays_one_line(
+    serve, issuer, monkeypatch, capsys
+):
+    token = issuer.mint("read:/elsewhere")
+    monkeypatch.setenv("BEARER_TOKEN", token)
+    server, encoded = serve(), spell(token, "spaced out and encoded")
+    server.redirects["/hello.txt"] = Redirect(f"{server.url}/%0a%1b[31m/{encoded}")
+    main([f"{server.url}/hello.txt", "--try", "--json"])
+    tries = json.loads(capsys.readouterr().out)["tries"]
+    urls = [exchange["url"] for one in tries for exchange in one["exchanges"]]
+    assert "/\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}[31m/" in urls[1]
+    assert all(url.isprintable() for url in urls)
+
+
+@pytest.mark.parametrize("how", SPELLINGS)
+def test_an_issuer_that_repeats_the_token_has_it_hidden(issuer, monkeypatch, capsys, how):
+    token = issuer.mint()
+    monkeypatch.setenv("BEARER_TOKEN", token)
+
+    def deserialize(*args, **kwargs):
+        raise ValueError(f"no {spell(token, how)}")
+
+    monkeypatch.setattr(SciToken, "deserialize", deserialize)
+    main(["--verify"])
+    out = capsys.readouterr().out
+    assert not runs(token) & runs(out)
+    assert "not verified: ValueError: no " in " ".join(out.split())
+
+
+def test_what_takes_long_to_search_is_cut_short():
+    known = KnownTokens()
+    known.add(["abcdefghijklmnop", "short", ""])
+    assert known.hide("%" + "25" * 40_000) == "%" + "25" * 1999 + "2"
+    assert known.hide("a short abcdefghijkl, z") == "a ... ..., z"
+    assert known.hide_in({"a": ["ABCDEFGHIJKL", 1, None]}) == {"a": ["...", 1, None]}
+
+
 @pytest.mark.parametrize("variable", ["BEARER_TOKEN_FILE", "SCITOKEN_FILE"])
 def test_a_token_where_a_files_name_is_meant_is_not_shown(
     output, urls, issuer, monkeypatch, variable
@@ -358,4 +472,4 @@ def test_a_token_where_a_files_name_is_meant_is_not_shown(
     drive_url(output, urls[1])
     drive_program(output, urls[0])
     output.check(token)
-    assert any("not the name of a file" in text for _, text in output.seen)
+    assert any("a token itself would go into" in text for _, text in output.seen)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -81,22 +79,3 @@ def test_modules_that_are_imported_twice_send_no_token_elsewhere(
     )
     assert done.stdout == "403\n" * 2
     assert [request.authorization for request in server.received] == [None] * 2
-
-
-def test_modules_import_names_and_not_one_another():
-    """So a module that is imported twice has all its names from the same others."""
-    modules = list(Path(requests_scitokens.__file__).parent.glob("*.py"))
-    names = {module.stem for module in modules}
-    for module in modules:
-        for node in ast.walk(ast.parse(module.read_text())):
-            if isinstance(node, ast.ImportFrom) and node.level and node.module is None:
-                assert not names.intersection(one.name for one in node.names), module
-
-
-def test_no_class_is_slow_to_define():
-    """Every program that imports Requests defines them, with the autopatch on."""
-    slow = {"dataclass", "Enum", "NamedTuple", "namedtuple"}
-    for module in Path(requests_scitokens.__file__).parent.glob("*.py"):
-        for node in ast.walk(ast.parse(module.read_text())):
-            if isinstance(node, (ast.Import, ast.ImportFrom)):
-                assert not slow.intersection(one.name for one in node.names), module

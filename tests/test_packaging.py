@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parent.parent
-START_UP = {"requests_scitokens.pth", "requests_scitokens.start"}
+START_UP = {"requests_scitokens.pth"}
 SHOW = "import requests; print(type(requests.Session().auth).__name__)"
 
 # Everything needed is here already: nothing is asked of any package index.
@@ -102,7 +102,7 @@ def wheel(sdist, tmp_path):
 @pytest.mark.parametrize(
     ("source", "options"), [("tree", []), ("tree", ["--editable"]), ("wheel", [])]
 )
-def test_pip_installs_both_start_up_files_and_removes_them(
+def test_pip_installs_the_start_up_file_and_removes_it(
     environment, request, source, options
 ):
     environment.pip(*INSTALL, *options, request.getfixturevalue(source))
@@ -136,7 +136,7 @@ def test_the_wheel_says_under_which_licence_it_is(wheel):
     assert not [line for line in metadata if line.startswith("Classifier: License")]
 
 
-def test_the_wheel_has_nothing_beside_the_package_and_the_start_up_files(wheel):
+def test_the_wheel_has_nothing_beside_the_package_and_the_start_up_file(wheel):
     with zipfile.ZipFile(wheel) as archive:
         top = {name.split("/")[0] for name in archive.namelist()}
     (metadata,) = top - START_UP - {"requests_scitokens"}

@@ -92,9 +92,9 @@ def test_a_copied_session_asks_its_own_environment_setting(tmp_path, monkeypatch
 
 
 @pytest.mark.usefixtures("patched")
-def test_a_handler_without_its_session_trusts_the_environment():
+def test_a_copied_default_is_none():
     auth = copy.deepcopy(requests.Session().auth)
-    assert requests.Request("GET", URL, auth=auth).prepare().hooks == {"response": []}
+    assert auth is None
 
 
 @pytest.mark.usefixtures("patched")
@@ -156,12 +156,16 @@ def test_switching_on_and_off_from_threads_ends_in_the_last_state():
 
 
 @pytest.mark.usefixtures("patched")
-def test_a_request_made_before_it_was_switched_off_gets_no_token(serve, issuer, token_file):
-    token_file.write_text(issuer.mint())
+def test_a_request_made_before_it_was_switched_off_gets_no_new_token(
+    serve, issuer, token_file
+):
     server = serve()
+    token_file.write_text(issuer.mint(audience=server.url))
+    server.rejects.add(token_file.read_text())
     with requests.Session() as session:
         request = prepared(session, f"{server.url}/hello.txt")
         assert len(request.hooks["response"]) == 1
+        token_file.write_text(issuer.mint(audience=server.url, lifetime=900))
         patch.disable()
         settings = session.merge_environment_settings(request.url, {}, None, None, None)
         assert session.send(request, **settings).status_code == 401
@@ -175,3 +179,15 @@ def test_the_module_sends_a_patch_request(serve, issuer):
         assert function(f"{server.url}/file", b"new", token=token).ok
     assert {one.method for one in server.received} == {"PATCH"}
     assert requests_scitokens.patch is patch
+
+
+@pytest.mark.usefixtures("patched")
+def test_a_session_that_refuses_a_default_is_made_all_the_same():
+    class Refuses(requests.Session):
+        def __setattr__(self, name, value):
+            if name == "auth" and not isinstance(value, (tuple, type(None))):
+                raise TypeError("a user and a password")
+            super().__setattr__(name, value)
+
+    assert Refuses().auth is None
+    assert copy.copy(Refuses()).auth is None

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import copy
 import gc
+import logging
 import pickle
 import weakref
 from functools import partial
+from importlib import import_module
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -19,8 +22,13 @@ from requests.hooks import dispatch_hook
 
 import requests_scitokens
 from requests_scitokens import HTTPSciTokenAuth
-from requests_scitokens.environment import leaves_by_proxy
-from requests_scitokens.hook import Hook
+from requests_scitokens.exchange import Exchange
+from requests_scitokens.source import _leaves_by_proxy
+
+from .ways import CHOSEN
+
+patch = import_module("requests_scitokens.patch")
+patch.disable()  # importing it patches
 
 HOME = "https://home.example.org"
 OTHER = "https://other.example.org"
@@ -105,7 +113,7 @@ def leads_to(target):
 @pytest.mark.usefixtures("patched")
 @pytest.mark.parametrize("adapter", ADAPTERS)
 @pytest.mark.parametrize("make", SESSIONS.values(), ids=SESSIONS)
-def test_an_unbound_token_goes_to_no_server_that_a_redirect_names(
+def test_a_token_for_any_server_goes_to_no_server_that_a_redirect_names(
     world, issuer, token_file, make, adapter
 ):
     servers = world(HOME, OTHER)
@@ -119,9 +127,7 @@ def test_an_unbound_token_goes_to_no_server_that_a_redirect_names(
 
 
 @pytest.mark.parametrize("method", ["handle_response", "handle_401", "authenticate_bearer"])
-def test_nor_where_the_refusal_is_answered_by_hand(
-    world, issuer, trusted, token_file, method
-):
+def test_nor_where_the_401_is_answered_by_hand(world, issuer, trusted, token_file, method):
     servers = world(HOME, OTHER)
     servers.answer = leads_to(f"{OTHER}/next")
     token_file.write_text(issuer.mint(audience="ANY"))
@@ -211,9 +217,10 @@ def test_a_request_that_is_prepared_again_forgets_where_it_went_before(
     world, issuer, session, token_file
 ):
     servers = world(HOME, OTHER)
-    token_file.write_text(issuer.mint(audience="ANY"))
+    token_file.write_text(issuer.mint(audience=HOME))
     prepared = session.prepare_request(requests.Request("GET", f"{HOME}/a"))
-    assert any(isinstance(hook, Hook) for hook in prepared.hooks["response"])
+    token_file.write_text(issuer.mint(audience="ANY"))
+    assert any(isinstance(hook, Exchange) for hook in prepared.hooks["response"])
     prepared.prepare_url(f"{OTHER}/start", {"authz": "own"})
     prepared.prepare_auth(session.auth)
     assert prepared.hooks == {"response": []}
@@ -259,8 +266,10 @@ def test_and_those_of_a_chosen_handler_keep_it(issuer, protocol):
     auth = HTTPSciTokenAuth(issuer.mint(audience=HOME))
     prepared = requests.Request("GET", f"{HOME}/a", auth=auth).prepare()
     (hook,) = pickle.loads(pickle.dumps(prepared, protocol)).hooks["response"]
-    assert (hook.auth, hook.home) == (auth, prepared.hooks["response"][0].home)
-    assert copy.deepcopy(prepared).hooks == prepared.hooks
+    assert hook.handler == auth
+    assert hook.start == prepared.hooks["response"][0].start
+    (hook,) = copy.deepcopy(prepared).hooks["response"]
+    assert hook.sent == prepared.hooks["response"][0].sent
 
 
 @pytest.mark.parametrize(
@@ -333,7 +342,7 @@ def test_proxies_may_be_settings_of_the_system(monkeypatch, system):
     monkeypatch.setattr("sys.platform", system)
     settings = {"http": "http://proxy.example.org:3128"}
     monkeypatch.setattr("requests.utils.getproxies", lambda: settings)
-    assert leaves_by_proxy("http://localhost/")
+    assert _leaves_by_proxy("http://localhost/", None)
 
 
 class Client:
@@ -375,3 +384,297 @@ def test_a_request_may_have_no_place_for_hooks(issuer):
     prepared = requests.Request("GET", f"{HOME}/a").prepare()
     prepared.hooks = {}
     assert HTTPSciTokenAuth(issuer.mint())(prepared).headers["Authorization"]
+
+
+WRITERS = dict(SESSIONS)
+# What asks the default again cannot be told from the caller: no hook is left to know by.
+del WRITERS["own rebuild_auth, autopatch"]
+
+
+class KeepsAuthOfOurs(requests_scitokens.Session, KeepsAuth):
+    """Gives a redirected request the session's credentials again, after ours."""
+
+
+WRITERS["own rebuild_auth, Session"] = KeepsAuthOfOurs
+
+
+@pytest.mark.usefixtures("patched")
+@pytest.mark.parametrize("status", [307, 308])
+@pytest.mark.parametrize("make", WRITERS.values(), ids=WRITERS)
+def test_a_write_that_a_stranger_sends_back_goes_without_the_token(
+    world, issuer, token_file, make, status
+):
+    """It would do with the token what the caller never asked for."""
+    servers = world(HOME, OTHER)
+    routes = {"/start": f"{OTHER}/on", "/on": f"{HOME}/elsewhere"}
+
+    def answer(seen):
+        if seen.path in routes:
+            return status, (("Location", routes[seen.path]),)
+        return (200, ()) if seen.authorization else CHALLENGE
+
+    servers.answer = answer
+    token_file.write_text(issuer.mint("write:/", audience=HOME))
+    with make() as session:
+        assert session.put(f"{HOME}/start", data=b"body").status_code == 401
+    sent = [(seen.origin, seen.authorization is not None) for seen in servers.received]
+    assert sent == [(HOME, True), (OTHER, False), (HOME, False)]
+
+
+@pytest.mark.usefixtures("patched")
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "POST"])
+@pytest.mark.parametrize("make", WRITERS.values(), ids=WRITERS)
+def test_nor_where_its_own_server_then_redirects_once_more(
+    world, issuer, token_file, make, method
+):
+    """As many do that add a slash: the stranger has still chosen the path."""
+    servers = world(HOME, OTHER)
+    routes = {"/start": f"{OTHER}/on", "/on": f"{HOME}/a", "/a": f"{HOME}/a/", "/a/": "/b"}
+
+    def answer(seen):
+        if seen.path in routes:
+            return 307, (("Location", routes[seen.path]),)
+        return (200, ()) if seen.authorization else CHALLENGE
+
+    servers.answer = answer
+    token_file.write_text(issuer.mint("write:/", audience=HOME))
+    with make() as session:
+        assert session.request(method, f"{HOME}/start").status_code == 401
+    sent = [seen.authorization is not None for seen in servers.received]
+    assert sent == [True, False, False, False, False]
+
+
+def test_a_token_function_is_not_asked_where_a_redirect_leads(world, issuer):
+    """Neither is it an error that no token may go there."""
+    servers = world(HOME, OTHER)
+    servers.answer = lambda seen: (
+        (302, (("Location", f"{OTHER}/next"),)) if seen.path == "/start" else (200, ())
+    )
+    asked, token = [], issuer.mint(audience=HOME)
+
+    def function(url):
+        asked.append(url)
+        return token
+
+    auth = HTTPSciTokenAuth(function, force=True, hosts=HOME)
+    for kind in (requests.Session, KeepsAuth, requests_scitokens.Session):
+        asked.clear()
+        with kind() as session:
+            session.auth = auth
+            assert session.get(f"{HOME}/start").status_code == 200
+        assert asked == [f"{HOME}/start"]
+    assert all(s.authorization is None for s in servers.received if s.origin == OTHER)
+
+
+def test_a_renewed_token_of_a_function_goes_on_with_a_redirect(world, issuer):
+    servers = world(HOME, OTHER)
+    tokens = [issuer.mint(jti=name) for name in ("old", "new")]
+
+    def answer(seen):
+        if seen.authorization != f"Bearer {tokens[-1]}":
+            return CHALLENGE
+        if seen.path == "/start":
+            return 307, (("Location", f"{OTHER}/next"),)
+        return 200, ()
+
+    servers.answer = answer
+    turn = iter(tokens)
+    with requests_scitokens.Session(token=lambda _: next(turn), hosts=[HOME, OTHER]) as one:
+        assert one.get(f"{HOME}/start").status_code == 200
+
+
+@pytest.mark.usefixtures("patched")
+@pytest.mark.parametrize("make", WRITERS.values(), ids=WRITERS)
+def test_a_read_that_a_stranger_sends_back_has_it(world, issuer, token_file, make):
+    servers = world(HOME, OTHER)
+    routes = {"/start": f"{OTHER}/on", "/on": f"{HOME}/elsewhere"}
+    servers.answer = lambda seen: (
+        (303, (("Location", routes[seen.path]),))
+        if seen.path in routes
+        else ((200, ()) if seen.authorization else CHALLENGE)
+    )
+    token_file.write_text(issuer.mint("read:/", audience=HOME))
+    with make() as session:
+        assert session.post(f"{HOME}/start", data=b"body").status_code == 200
+
+
+class DecidesAlone(requests.Session):
+    """Follows redirects without asking Requests about credentials."""
+
+    def rebuild_auth(self, prepared_request, response):
+        pass
+
+
+@pytest.mark.usefixtures("patched")
+@pytest.mark.parametrize("kind", [requests.Session, DecidesAlone])
+def test_the_default_answers_no_401_to_a_request_that_went_without_its_token(
+    world, issuer, token_file, kind
+):
+    servers = world(HOME, OTHER)
+    servers.answer = leads_to(f"{OTHER}/next")
+    token_file.write_text(issuer.mint(audience=HOME))
+    with kind() as session:
+        assert session.get(f"{HOME}/start").status_code == 401
+    assert [bool(seen.authorization) for seen in servers.received] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "auth", [("user", "secret"), lambda request: request], ids=["basic", "function"]
+)
+@pytest.mark.parametrize("kind", [requests.Session, requests_scitokens.Session])
+@pytest.mark.usefixtures("patched")
+def test_other_credentials_are_left_to_requests(world, issuer, token_file, kind, auth):
+    servers = world(HOME, OTHER)
+    servers.answer = leads_to(f"{OTHER}/next")
+    token_file.write_text(issuer.mint(audience=OTHER))
+    with kind() as session:
+        session.auth = auth
+        assert session.get(f"{HOME}/start").status_code == 401
+    assert servers.received[-1].authorization is None
+
+
+@pytest.mark.usefixtures("patched")
+def test_a_default_that_was_switched_off_meanwhile_attaches_nothing(
+    world, issuer, token_file
+):
+    servers = world(HOME, OTHER)
+    servers.answer = leads_to(f"{OTHER}/next")
+    token_file.write_text(issuer.mint(audience=[HOME, OTHER]))
+    with requests_scitokens.Session() as session, requests.Session() as other:
+        session.auth = other.auth
+        prepared = session.prepare_request(requests.Request("GET", f"{HOME}/start"))
+        settings = session.merge_environment_settings(prepared.url, {}, None, None, None)
+        patch.disable()
+        assert session.send(prepared, **settings).status_code == 401
+    assert servers.received[-1].authorization is None
+
+
+@pytest.mark.usefixtures("patched")
+def test_what_a_default_fails_in_while_it_follows_is_nobodys_exception(
+    world, issuer, token_file, monkeypatch, caplog
+):
+    servers = world(HOME, OTHER)
+    servers.answer = leads_to(f"{OTHER}/next")
+    token_file.write_text(issuer.mint(audience="https://elsewhere.example.org"))
+
+    def fail(*_):
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr("requests_scitokens.exchange.session_proxies", fail)
+    caplog.set_level(logging.DEBUG, "requests_scitokens")
+    assert requests.get(f"{HOME}/start", timeout=30).status_code == 401
+    assert caplog.messages == ["no token was sent: unexpected RuntimeError"] * 2
+
+
+def test_what_a_chosen_handler_fails_in_while_it_follows_is_said(
+    world, issuer, token_file, monkeypatch
+):
+    servers = world(HOME, OTHER)
+
+    def answer(seen):
+        monkeypatch.setenv("REQUESTS_SCITOKENS_HOSTS", "*")
+        return 302, (("Location", f"{OTHER}/next"),)
+
+    servers.answer = answer
+    token_file.write_text(issuer.mint(audience=HOME))
+    with pytest.raises(ValueError, match="REQUESTS_SCITOKENS_HOSTS: '\\*' cannot be"):
+        requests_scitokens.get(f"{HOME}/start", timeout=30)
+
+
+# --- a token in the URL
+
+
+@pytest.mark.parametrize("target", ["http://data.example.org", "http://localhost", OTHER])
+@pytest.mark.parametrize("send", CHOSEN)
+def test_a_token_in_a_plain_http_url_is_said_once(
+    world, issuer, token_file, caplog, target, send
+):
+    """XRootD's redirectors copy it there, by default to plain http."""
+    servers = world(HOME, "http://data.example.org", LOCAL, OTHER)
+
+    def answer(seen):
+        if seen.origin != HOME:
+            return 200, ()
+        if seen.authorization is None:
+            return 403, ()
+        copied = quote(seen.authorization, safe="")
+        return 302, (("Location", f"{target}/f?authz={copied}"),)
+
+    servers.answer = answer
+    token_file.write_text(issuer.mint())
+    for _ in range(2):
+        assert send("GET", f"{HOME}/f").status_code == 200
+    assert all(seen.authorization is None for seen in servers.received[2::2])
+    lines = [line for line in caplog.messages if "your token in the URL" in line]
+    assert len(lines) == (1 if target == "http://data.example.org" else 0)
+    assert token_file.read_text() not in caplog.text
+
+
+# --- what the response says of those before it
+
+
+def keeps_no_first(session):
+    """Give responses the history that older versions of Requests gave them."""
+    really = session.rebuild_auth
+
+    def rebuild_auth(request, response):
+        response.history = [*response.history[1:], response] if response.history else []
+        return really(request, response)
+
+    session.rebuild_auth = rebuild_auth
+    return session
+
+
+@pytest.mark.usefixtures("patched")
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_the_default_is_careful_where_it_cannot_know_the_first_request(
+    world, issuer, token_file, method
+):
+    servers = world(HOME, OTHER)
+    routes = {"/start": f"{HOME}/a", "/a": f"{HOME}/b"}
+    servers.answer = lambda seen: (
+        (307, (("Location", routes[seen.path]),)) if seen.path in routes else CHALLENGE
+    )
+    token_file.write_text(issuer.mint(audience=HOME))
+    with keeps_no_first(requests.Session()) as session:
+        session.request(method, f"{OTHER}/start", auth=("user", "secret"))
+    assert [seen.authorization for seen in servers.received[1:]] == [None, None]
+
+
+def test_a_prepared_write_that_was_sent_before_is_the_callers_own(
+    world, issuer, session, token_file
+):
+    servers = world(HOME, OTHER)
+    routes = {"/start": f"{OTHER}/on", "/on": f"{HOME}/elsewhere"}
+    servers.answer = lambda seen: (
+        (307, (("Location", routes[seen.path]),)) if seen.path in routes else CHALLENGE
+    )
+    token_file.write_text(issuer.mint("write:/"))
+    request = requests.Request("PUT", f"{HOME}/start", data=b"x", auth=HTTPSciTokenAuth())
+    prepared = session.prepare_request(request)
+    assert session.send(prepared).status_code == 401
+    servers.answer = lambda seen: (200, ()) if seen.authorization else CHALLENGE
+    assert session.send(prepared).status_code == 200
+
+
+@pytest.mark.parametrize("default", [True, False])
+def test_the_token_comes_off_where_the_response_does_not_tell_its_request(
+    world, issuer, token_file, request, default
+):
+    class Silent(HTTPAdapter):
+        def send(self, *args, **kwargs):
+            response = super().send(*args, **kwargs)
+            response.request = None
+            return response
+
+    if default:
+        request.getfixturevalue("patched")
+    servers = world(HOME, OTHER)
+    servers.answer = leads_to(f"{OTHER}/next")
+    token_file.write_text(issuer.mint(audience=HOME))
+    with DecidesAlone() as session:
+        if not default:
+            session.auth = HTTPSciTokenAuth()
+        session.mount("https://", Silent())
+        session.get(f"{HOME}/start")
+    assert [bool(seen.authorization) for seen in servers.received] == [True, False]

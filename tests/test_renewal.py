@@ -25,9 +25,7 @@ from typing import NamedTuple
 import pytest
 from requests.adapters import HTTPAdapter
 
-from requests_scitokens import Session, TokenNotFoundError, files, memory
-from requests_scitokens.discovery import find
-from requests_scitokens.testing import Redirect
+from requests_scitokens import Session, TokenNotFoundError
 from requests_scitokens.token import BearerToken
 
 REQUESTS = int(os.environ.get("SOAK_REQUESTS", "3000"))
@@ -156,13 +154,15 @@ def after_an_expired_one(path: Path) -> None:
     by_rename(path)
 
 
+# Those that leave half a token have others between them: no renewal takes longer than the
+# next one is away.
 WAYS = (
     by_rename,
+    in_two_writes,
     in_place,
     briefly_empty,
-    briefly_absent,
-    in_two_writes,
     in_many_writes,
+    briefly_absent,
     after_an_expired_one,
 )
 
@@ -280,153 +280,54 @@ def test_no_request_fails_that_could_have_been_avoided(url, token_file):
     assert avoidable == []
 
 
-# --- why: for a moment after a file has changed, its last good token stands in
+# --- what the soak can only meet by chance
 
 
-@pytest.fixture
-def good(token_file: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Have a token in the file that a server has taken; and moments that last."""
-    monkeypatch.setattr(files, "MOMENT", 3600)
-    monkeypatch.setattr(files, "TICK", 3600)
-    token = mint(0, lifetime=4e9)
-    token_file.write_text(token)
-    found().accepted = time.time()
-    return token
-
-
-def found(*, fresh: bool = False) -> BearerToken | None:
-    look, _ = find(fresh=fresh)
-    return look and look.token
-
-
-def serialized(*, fresh: bool = False) -> str | None:
-    token = found(fresh=fresh)
-    return token and token.serialized
-
-
-BRIEFLY = {
-    "empty": lambda path: path.write_text(""),
-    "absent": Path.unlink,
-    "malformed": lambda path: path.write_text("not a token"),
-    "expired": lambda path: path.write_text(mint(0, lifetime=1)),
-    "a directory": lambda path: (path.unlink(), path.mkdir()),
-}
-
-
-@pytest.mark.parametrize("change", BRIEFLY.values(), ids=BRIEFLY)
-def test_what_is_there_only_for_a_moment_is_not_noticed(
-    token_file, good, change, monkeypatch
-):
-    change(token_file)
-    assert [serialized(), serialized(), serialized(fresh=True)] == [good] * 3
-    later = time.time() + files.MOMENT + 0.1
-    monkeypatch.setattr(time, "time", lambda: later)
-    assert serialized() != good
-
-
-def test_a_new_token_is_used_at_once(token_file, good):
-    new = mint(1, lifetime=4e9)
-    token_file.write_text(new)
-    assert serialized() == new
-
-
-def test_the_last_good_token_stands_in_for_a_refused_one(token_file, good):
-    """One that was half written, for example."""
-    token_file.write_text(good[:-5])
-    assert serialized() == good[:-5]
-    found().rejected = True
-    assert serialized() == serialized(fresh=True) == good
-
-
-def test_a_refused_token_stands_in_for_nothing(token_file, good):
-    found().rejected = True
-    token_file.write_text("")
-    assert serialized() is None
-
-
-def test_an_expired_token_stands_in_for_nothing(token_file):
-    token_file.write_text(mint(0, lifetime=1))
-    found().accepted = time.time()
-    token_file.write_text("")
-    assert serialized() is None
-
-
-def test_a_token_that_no_server_took_stands_in_only_if_there_is_no_better(token_file, good):
-    token_file.write_text("half")
-    assert serialized() == "half"
-    token_file.write_text("")
-    assert serialized() == good
-    BearerToken.parse(good).accepted = 0
-    token_file.write_text("half")
-    assert serialized() == "half"
-    BearerToken.parse(good).rejected = True
-    token_file.write_text("other")
-    assert serialized() == "other"
-    token_file.write_text("")
-    assert serialized() == "half"
-
-
-@pytest.mark.parametrize("directory", ["old", "gone"])
-def test_a_file_that_was_removed_some_time_ago_is_gone(
-    token_file, good, directory, monkeypatch
-):
-    """Where somebody has logged out, nothing is left to send."""
-    token_file.unlink()
-    if directory == "gone":
-        token_file.parent.rmdir()
-    else:
-        later = time.time() + files.MOMENT + 0.1
-        monkeypatch.setattr(time, "time", lambda: later)
-    assert serialized() is None
-
-
-def test_a_relative_path_has_a_directory_too(good, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("BEARER_TOKEN_FILE", "token")
-    Path("token").write_text(good)
-    assert serialized() == good
-    Path("token").unlink()
-    assert serialized() == good
-
-
-def test_a_file_that_has_just_changed_is_read_each_time(token_file, good):
-    """It may change again while its times, which tick slowly, stay what they are."""
-    times = token_file.stat()
-    token_file.write_text(good[:-1] + "x")
-    os.utime(token_file, ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert serialized() == good[:-1] + "x"
-    with token_file.open("r+") as file:
-        file.write(good)
-    os.utime(token_file, ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert serialized() == good
-
-
-def test_a_server_that_serves_makes_a_token_good(url, token_file):
-    """Whether it was sent at once, or in answer to a challenge, or a renewed one."""
-    for options in ({"force": True}, {}):
-        memory.taken.clear()
-        token_file.write_text(mint(time.time()))
-        with Session(**options) as session:
-            assert session.get(url, timeout=60).ok
-            assert session.get(url, timeout=60).ok
-        assert found().accepted
-
-
-def test_a_redirect_or_an_error_does_not(serve, token_file, issuer):
-    server = serve()
-    token_file.write_text(issuer.mint())
-    server.redirects["/moved"] = Redirect("http://127.0.0.1:1/")
+def test_a_new_token_is_sent_with_the_next_request(url, token_file):
     with Session(force=True) as session:
-        assert session.get(f"{server.url}/moved", allow_redirects=False).status_code == 307
-        assert session.get(f"{server.url}/missing").status_code == 404
-    assert not found().accepted
+        for _ in range(3):
+            token_file.write_text(mint(time.time()))
+            assert session.get(url, timeout=60).ok
 
 
-def test_a_fresh_look_prefers_what_served_just_now(token_file, good):
-    """What is there now may be half written; but what served long ago may be too old."""
-    found().accepted = time.time()
-    token_file.write_text(good[:-5])
-    assert serialized() == good[:-5]
-    assert serialized(fresh=True) == good
-    BearerToken.parse(good).accepted -= 7200
-    assert serialized(fresh=True) == good[:-5]
+@pytest.mark.parametrize("way", [briefly_empty, briefly_absent, in_many_writes])
+def test_a_request_in_the_middle_of_a_renewal_has_the_token_before(
+    url, token_file, monkeypatch, way
+):
+    answers: list[int] = []
+    token_file.write_text(mint(time.time()))
+    with Session(force=True) as session:
+        session.get(url, timeout=60)
+
+        def instead_of_a_pause(_: float) -> None:
+            answers.append(session.get(url, timeout=60).status_code)
+
+        monkeypatch.setattr(time, "sleep", instead_of_a_pause)
+        way(token_file)
+    assert answers
+    assert set(answers) == {200}
+
+
+def test_a_half_written_token_costs_a_second_trip_and_no_failure(url, token_file):
+    """Nobody can tell that it is not whole, until the server has said so."""
+    token = mint(time.time())
+    token_file.write_text(token)
+    with Session(force=True) as session:
+        assert session.get(url, timeout=60).ok
+        token_file.write_text(mint(time.time())[:-50])
+        response = session.get(url, timeout=60)
+    assert response.ok
+    assert response.request.headers["Authorization"] == f"Bearer {token}"
+
+
+def test_a_file_that_was_removed_a_second_ago_is_gone(url, token_file, monkeypatch):
+    """Where somebody has logged out, nothing is left to send."""
+    token_file.write_text(mint(time.time()))
+    with Session(force=True) as session:
+        assert session.get(url, timeout=60).ok
+        token_file.unlink()
+        assert session.get(url, timeout=60).ok
+        later = time.monotonic() + 1.01
+        monkeypatch.setattr(time, "monotonic", lambda: later)
+        with pytest.raises(TokenNotFoundError):
+            session.get(url, timeout=60)

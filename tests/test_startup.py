@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-import ast
 import os
+import pickle
+import pkgutil
+import shutil
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
 import pytest
+import requests
 
+import requests_scitokens
 from requests_scitokens import _startup
 
 CHECKOUT = Path(__file__).parent.parent
 SHOW = "import requests; print(type(requests.Session().auth).__name__)"
+PATCHED = ("HTTPSciTokenAuth\n", "")
 
 
 def python(*args, setting="1", cwd=None, **more):
     """Run Python with the autopatch's variable; return the finished process."""
     environment = {**os.environ, "REQUESTS_SCITOKENS_AUTOPATCH": setting, **more}
+    # Python shows what is written to stderr at once in any case.
+    environment.pop("PYTHONUNBUFFERED", None)
     return subprocess.run(
         [sys.executable, *args],
         env=environment,
@@ -29,6 +36,12 @@ def python(*args, setting="1", cwd=None, **more):
         timeout=60,
         check=False,
     )
+
+
+def shown(program, *args, **options):
+    """Return what a program shows on stdout and stderr, and then a new session's auth."""
+    done = python("-c", textwrap.dedent(program) + SHOW, *args, **options)
+    return done.stdout, done.stderr
 
 
 @pytest.mark.parametrize("setting", ["1", "true", "YES", " on "])
@@ -117,22 +130,6 @@ def test_who_only_asks_for_requests_or_fails_to_import_it_has_it_patched_later(b
     assert done.stdout == "HTTPSciTokenAuth\n", done.stderr
 
 
-def test_a_loader_that_is_asked_for_several_times_patches_once(finder, monkeypatch):
-    from importlib.machinery import ModuleSpec
-
-    enabled = []
-    monkeypatch.setattr(_startup, "_enable", lambda: enabled.append(True))
-    loader = Loader()
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: ModuleSpec(name, loader))
-    finder.find_spec("requests")
-    finder.find_spec("requests").loader.exec_module("module")
-    assert loader.loaded == ["module"]
-    assert "exec_module" not in vars(loader)
-    assert enabled
-    assert finder not in sys.meta_path
-    assert finder.find_spec("requests") is None
-
-
 def test_the_programs_own_module_called_requests_is_left_alone(tmp_path):
     (tmp_path / "requests.py").write_text("mine = True")
     done = python("-c", "import requests; print(requests.mine)", cwd=tmp_path)
@@ -151,71 +148,566 @@ def test_a_failure_while_patching_is_one_line(tmp_path):
     )
 
 
-def test_requests_keeps_its_loader_and_is_patched_once():
-    program = (
-        "import requests, importlib, sys; loader = requests.__loader__\n"
-        "assert 'exec_module' not in vars(loader), vars(loader)\n"
-        "assert not any(type(one).__name__ == '_Finder' for one in sys.meta_path)\n"
-        "importlib.reload(requests)\n"
-    )
-    done = python("-c", program + SHOW)
-    assert (done.stdout, done.stderr) == ("HTTPSciTokenAuth\n", "")
+def test_a_failure_is_said_once_however_often_requests_is_imported(tmp_path):
+    (tmp_path / "wrapt.py").write_text("raise RuntimeError('no')")
+    program = "import importlib, requests; importlib.reload(requests); "
+    done = python("-c", program + SHOW, PYTHONPATH=str(tmp_path))
+    assert done.stdout == "NoneType\n"
+    assert done.stderr.count("\n") == 1
+
+
+# --- requests is imported before, again, late, or by hand
 
 
 def test_requests_may_be_imported_by_another_start_up_file():
     program = "import requests, requests_scitokens._startup as s; s.start(); "
     assert python("-c", program + SHOW, setting="").stdout == "NoneType\n"
-    program = "import os, requests; os.environ['REQUESTS_SCITOKENS_AUTOPATCH'] = '1'\n"
-    program += "import requests_scitokens._startup as s; s.start(); s.start()\n"
-    assert python("-c", program + SHOW, setting="").stdout == "HTTPSciTokenAuth\n"
+    program = """
+        import os, requests
+        os.environ["REQUESTS_SCITOKENS_AUTOPATCH"] = "1"
+        import requests_scitokens._startup as s
+        s.start(); s.start()
+    """
+    assert shown(program, setting="") == PATCHED
 
 
-# --- the finder, in this process: what a start-up file cannot be made to do
+def test_requests_may_still_be_being_imported_by_another_start_up_files_thread():
+    program = """
+        import os, sys, threading, time
+        half = threading.Event()
+        def pause(event, args):
+            if event == "import" and args[0] == "requests.api" and not half.is_set():
+                half.set()
+                time.sleep(0.5)
+        sys.addaudithook(pause)
+        threading.Thread(target=__import__, args=["requests"]).start()
+        assert half.wait(30)
+        os.environ["REQUESTS_SCITOKENS_AUTOPATCH"] = "1"
+        import requests_scitokens._startup as s
+        s.start()
+    """
+    assert shown(program, setting="") == PATCHED
 
 
+def test_starting_again_while_requests_is_imported_says_nothing():
+    program = """
+        import sys
+        def again(event, args):
+            if event == "import" and args[0] == "requests.api":
+                import requests_scitokens._startup
+                requests_scitokens._startup.start()
+        sys.addaudithook(again)
+    """
+    assert shown(program) == PATCHED
+
+
+def test_a_program_sees_nothing_of_it_in_requests():
+    program = """
+        import sys
+        before = list(sys.meta_path)
+        import importlib, importlib.machinery, requests
+        loader = importlib.machinery.SourceFileLoader
+        for _ in range(2):
+            assert type(requests.__loader__) is loader, requests.__loader__
+            assert requests.__spec__.loader is requests.__loader__
+            assert set(vars(requests.__loader__)) == {"name", "path"}
+            importlib.reload(requests)
+        assert sys.meta_path == before
+    """
+    assert shown(program) == PATCHED
+
+
+def test_what_is_asked_of_the_loader_before_is_answered():
+    program = """
+        import copy, importlib.util, pickle, sys
+        spec = importlib.util.find_spec("requests")
+        assert spec.loader.is_package("requests")
+        assert "Session" in spec.loader.get_source("requests")
+        assert copy.deepcopy(spec.loader).name == "requests"
+        assert pickle.loads(pickle.dumps(spec.loader)).name == "requests"
+        assert not hasattr(spec.loader, "nothing")
+        assert "requests" not in sys.modules
+    """
+    assert shown(program) == PATCHED
+
+
+def test_reloading_requests_patches_it_once():
+    program = """
+        import importlib, requests
+        once = vars(requests.Session)["__init__"]
+        importlib.reload(requests)
+        assert vars(requests.Session)["__init__"] is once
+    """
+    assert shown(program) == PATCHED
+
+
+@pytest.mark.parametrize(
+    "add", ["sys.modules['requests'] = module", "pass"], ids=["in sys.modules", "aside"]
+)
+def test_requests_loaded_by_hand_is_patched_where_it_is_the_programs(add):
+    program = f"""
+        import importlib.util, sys
+        spec = importlib.util.find_spec("requests")
+        module = importlib.util.module_from_spec(spec)
+        {add}
+        spec.loader.exec_module(module)
+        assert type(module.__loader__) is importlib.machinery.SourceFileLoader
+        assert type(module.__spec__.loader) is importlib.machinery.SourceFileLoader
+    """
+    assert shown(program) == PATCHED
+
+
+def test_a_copy_of_requests_loaded_aside_is_not_patched_and_loads_no_other(tmp_path):
+    (tmp_path / "requests.py").write_text("class Session: auth = None")
+    program = """
+import importlib.util, sys
+spec = importlib.util.find_spec("requests")
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+print(module.Session.auth, {"requests", "requests_scitokens.patch"} & set(sys.modules))
+"""
+    done = python("-c", program, cwd=tmp_path)
+    assert (done.stdout, done.stderr) == ("None set()\n", "")
+
+
+def test_a_lazy_loader():
+    """As importlib's documentation has it."""
+    program = """
+        import importlib.util, sys
+        spec = importlib.util.find_spec("requests")
+        loader = spec.loader = importlib.util.LazyLoader(spec.loader)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["requests"] = module
+        loader.exec_module(module)
+        assert "requests.api" not in sys.modules
+    """
+    assert shown(program) == PATCHED
+
+
+# --- other people's finders and loaders
+
+# Finds what Python finds, and lets `change` make a loader of its own from the loader.
+FINDER = """
+import sys
+from importlib.machinery import PathFinder
+
+class Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        spec = PathFinder.find_spec(name, path, target)
+        if name in ("requests", "beside"):
+            spec.loader = change(spec.loader)
+        return spec
+
+sys.meta_path.insert(len(sys.meta_path) - 1, Finder)
+"""
+REFUSES = """
 class Loader:
-    def __init__(self):
-        self.loaded = []
-
+    __slots__ = ("theirs",)
+    def __init__(self, theirs):
+        object.__setattr__(self, "theirs", theirs)
+    def __setattr__(self, name, value):
+        raise AttributeError(name)
     def create_module(self, spec):
         return None
-
     def exec_module(self, module):
-        self.loaded.append(module)
+        self.theirs.exec_module(module)
+
+change = Loader
+"""
+A_CLASS = """
+def change(theirs):
+    class Loader:
+        @classmethod
+        def create_module(cls, spec):
+            return None
+        @staticmethod
+        def exec_module(module):
+            theirs.exec_module(module)
+    return Loader
+"""
+SHARED = """
+class Loader:
+    theirs = {}
+    def create_module(self, spec):
+        return None
+    def exec_module(self, module):
+        self.theirs[module.__name__].exec_module(module)
+
+one = Loader()
+
+def change(theirs):
+    one.theirs[theirs.name] = theirs
+    return one
+"""
+# PEP 302's, which Python 3.15 no longer knows.
+OLD = """
+class Loader:
+    def __init__(self, theirs):
+        self.theirs = theirs
+    def load_module(self, name):
+        return self.theirs.load_module(name)
+
+change = Loader
+"""
 
 
-class LoaderWithSlots(Loader):
-    __slots__ = ()
-    loaded = ()
-
-    def __init__(self):
-        pass
-
-    def __setattr__(self, name, value):
-        raise AttributeError(f"{name} cannot be set")
-
-
-@pytest.fixture
-def finder(monkeypatch):
-    finder = _startup._Finder()
-    monkeypatch.setattr(sys, "meta_path", [finder, *sys.meta_path])
-    return finder
-
-
-@pytest.mark.parametrize("loader", [LoaderWithSlots(), None])
-def test_an_odd_loader_is_left_alone(finder, monkeypatch, capsys, loader):
-    from importlib.machinery import ModuleSpec
-
-    spec = ModuleSpec("requests", loader)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: spec)
-    assert finder.find_spec("requests") is spec
-    assert finder.find_spec("requests") is spec
-    complained = capsys.readouterr().err
-    assert complained.count("\n") == (loader is not None)
+@pytest.mark.parametrize(
+    "loader",
+    [
+        pytest.param(REFUSES, id="refuses attributes"),
+        pytest.param(A_CLASS, id="a class"),
+        pytest.param(SHARED, id="shared"),
+        pytest.param(
+            OLD,
+            id="load_module",
+            marks=pytest.mark.skipif(sys.version_info >= (3, 15), reason="removed in 3.15"),
+        ),
+    ],
+)
+def test_a_loader_of_somebodys_own(tmp_path, loader):
+    (tmp_path / "beside.py").write_text("here = True")
+    program = f"""{loader}{FINDER}
+import beside, requests
+assert beside.here
+assert beside.__loader__ is requests.__loader__ or {loader != SHARED}
+"""
+    assert shown(program, PYTHONPATH=str(tmp_path)) == PATCHED
 
 
-def test_without_stderr_nothing_is_said(monkeypatch):
-    monkeypatch.setattr(sys, "stderr", None)
+def test_requests_in_a_zip_with_other_modules(tmp_path):
+    source = tmp_path / "source"
+    shutil.copytree(Path(requests.__file__).parent, source / "requests")
+    (source / "beside.py").write_text("here = True")
+    archive = shutil.make_archive(str(tmp_path / "modules"), "zip", source)
+    program = f"""
+        import sys
+        sys.path.insert(0, {archive!r})
+        import requests, beside, zipimport
+        assert beside.here
+        for module in (requests, beside):
+            assert module.__file__.startswith({archive!r})
+            assert type(module.__loader__) is zipimport.zipimporter
+            assert not hasattr(module.__loader__, "__dict__") or (
+                "exec_module" not in vars(module.__loader__)
+            )
+    """
+    assert shown(program) == PATCHED
+
+
+def test_a_namespace_called_requests_stays_one(tmp_path):
+    (tmp_path / "requests").mkdir()
+    program = """
+import sys, importlib.util
+sys.path = [path for path in sys.path if "site-packages" not in path]
+spec = importlib.util.find_spec("requests")
+import requests
+print(list(requests.__path__), type(spec.loader) is type(requests.__loader__))
+"""
+    done = python("-c", program, cwd=tmp_path)
+    folder = str(tmp_path / "requests")
+    assert done.stdout in {f"{[folder]} {same}\n" for same in (True, False)}
+
+
+# As Mercurial's demandimport does. Not all of Python's own modules can be loaded late.
+WRAPS_EACH = """
+import importlib.util, sys
+
+LATE = {"requests", "requests_scitokens", "urllib3", "wrapt"}
+
+class Lazy:
+    def __init__(self, finder):
+        self.finder = finder
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+    def find_spec(self, name, *args):
+        spec = self.finder.find_spec(name, *args)
+        if spec is not None and name.partition(".")[0] in LATE:
+            spec.loader = importlib.util.LazyLoader(spec.loader)
+        return spec
+
+sys.meta_path[:] = [Lazy(finder) for finder in sys.meta_path]
+"""
+ASKS_EACH = """
+import sys
+
+class Asks:
+    def find_spec(self, *args):
+        for finder in sys.meta_path:
+            spec = None if finder is self else finder.find_spec(*args)
+            if spec is not None:
+                return spec
+
+sys.meta_path.insert(0, Asks())
+"""
+# As wrapt's post-import hooks do.
+ASKS_PYTHON = """
+import importlib.util, sys
+
+class Asks:
+    asking = set()
+    def find_spec(self, name, path=None, target=None):
+        if name in self.asking or name != "requests":
+            return None
+        self.asking.add(name)
+        try:
+            return importlib.util.find_spec(name)
+        finally:
+            self.asking.remove(name)
+
+sys.meta_path.insert(0, Asks())
+"""
+WRAPS_LOADERS = """
+import importlib.machinery, sys
+
+class Loader:
+    def __init__(self, theirs):
+        self.theirs = theirs
+    def create_module(self, spec):
+        return self.theirs.create_module(spec)
+    def exec_module(self, module):
+        self.theirs.exec_module(module)
+
+class Wraps:
+    def find_spec(self, *args):
+        for finder in sys.meta_path:
+            spec = None if finder is self else finder.find_spec(*args)
+            if spec is not None:
+                if args[0] == "requests":
+                    spec.loader = Loader(spec.loader)
+                return spec
+
+sys.meta_path.insert(0, Wraps())
+"""
+BEHIND = """
+import sys
+
+class Never:
+    def find_spec(self, *args):
+        return None
+
+class Old:
+    "Has no `find_spec`; Python 3.12 and later skip it."
+    def find_module(self, *args):
+        return None
+
+sys.meta_path[1:1] = [Never(), Old()]
+"""
+
+
+@pytest.mark.parametrize(
+    "finder",
+    [
+        pytest.param(WRAPS_EACH, id="makes each lazy"),
+        pytest.param(ASKS_EACH, id="asks each"),
+        pytest.param(ASKS_PYTHON, id="asks Python"),
+        pytest.param(WRAPS_LOADERS, id="wraps their loaders"),
+        pytest.param(BEHIND, id="behind"),
+    ],
+)
+def test_a_finder_of_somebodys_own(finder):
+    assert shown(finder) == PATCHED
+
+
+def test_two_layers_with_a_finder_each():
+    """The other may have come from another copy of this package."""
+    program = """
+        import sys
+        before = list(sys.meta_path)
+        for name in [name for name in sys.modules if name.startswith("requests_sci")]:
+            del sys.modules[name]
+        import requests_scitokens._startup as other
+        other.start()
+        assert sys.meta_path == before
+        sys.meta_path.insert(0, other._Finder())
+    """
+    assert shown(program) == PATCHED
+
+
+# --- threads
+
+
+@pytest.mark.usefixtures("uncovered")
+@pytest.mark.parametrize(
+    "module",
+    ["importlib.util", "importlib.metadata", "inspect", "asyncio", "wrapt", "urllib3"],
+)
+def test_another_thread_may_be_importing_anything_meanwhile(module):
+    """Python may hold its import lock while it asks a finder."""
+    program = f"""
+        import sys, threading, time
+        # Where site has imported it already, it is imported again.
+        for name in {module!r}, "importlib._abc":
+            sys.modules.pop(name, None)
+        inside, asked = threading.Event(), threading.Event()
+
+        def order(event, args):
+            if event != "import" or inside.is_set():
+                return
+            if threading.current_thread() is other and args[0] != {module!r}:
+                inside.set()  # the other thread holds the lock of its module
+                asked.wait(30)
+                time.sleep(0.3)
+
+        class Asked:
+            def find_spec(self, name, path=None, target=None):
+                if name == "requests":
+                    asked.set()  # the next finder is the autopatch's
+
+        sys.addaudithook(order)
+        sys.meta_path.insert(0, Asked())
+        other = threading.Thread(target=__import__, args=[{module!r}], daemon=True)
+        other.start()
+        assert inside.wait(30)
+    """
+    assert shown(program) == PATCHED
+
+
+def test_another_thread_may_be_walking_the_finders_meanwhile():
+    program = """
+        import sys
+        before = list(sys.meta_path)
+        walk = iter(sys.meta_path)
+        seen = [next(walk)]
+        import requests
+        assert [*seen, *walk] == before
+    """
+    assert shown(program) == PATCHED
+
+
+def test_many_threads_import_requests_at_once():
+    program = f"""
+        import threading
+        start = threading.Barrier(8)
+        def show():
+            start.wait()
+            {SHOW}
+        threads = [threading.Thread(target=show) for _ in range(8)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+    """
+    assert shown(program) == ("HTTPSciTokenAuth\n" * 9, "")
+
+
+@pytest.mark.usefixtures("uncovered")
+@pytest.mark.parametrize("first", ["this thread", "the other"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "from requests_scitokens import HTTPSciTokenAuth",
+        "import requests_scitokens.auth",
+        "import requests_scitokens.api",
+        "import requests_scitokens.patch",
+    ],
+)
+def test_another_thread_may_be_importing_this_package_meanwhile(statement, first):
+    """Each has half of what the other waits for: nobody hangs, fails or is left out."""
+    program = f"""
+        import sys, threading, time
+        half, done = threading.Event(), threading.Event()
+
+        def order(event, args):
+            name = args[0] if event == "import" else ""
+            if threading.current_thread() is not other:
+                if name == "requests.api" and not half.is_set():
+                    half.set()  # Requests is half loaded, and the other thread wants it
+                    time.sleep(0.3)
+            elif {first == "the other"}:
+                if name == "requests":
+                    half.set()  # this package is half loaded in the other thread
+                    time.sleep(0.3)
+            elif name.startswith("requests_scitokens.") and name not in {statement!r}:
+                done.wait(0.3)  # the other thread is slower than this one
+
+        def run():
+            if {first == "this thread"}:
+                half.wait(30)
+            {statement}
+
+        sys.addaudithook(order)
+        other = threading.Thread(target=run)
+        other.start()
+        if {first == "the other"}:
+            half.wait(30)
+        import requests
+        assert requests.Session().auth
+        done.set()
+        other.join()
+    """
+    assert shown(program) == PATCHED
+
+
+# --- something of this package is imported before requests
+
+MODULES = [
+    module.name
+    for module in pkgutil.walk_packages(requests_scitokens.__path__, "requests_scitokens.")
+]
+IMPORTS = [
+    *(f"from requests_scitokens import {name}" for name in requests_scitokens.__all__),
+    *(f"import {name}" for name in MODULES),
+    "from requests_scitokens import *",
+]
+
+
+@pytest.mark.parametrize("thread", [False, True], ids=["main", "thread"])
+@pytest.mark.parametrize("first", IMPORTS)
+def test_whatever_of_this_package_is_imported_first(first, thread):
+    if thread:
+        first = f"""
+import threading
+thread = threading.Thread(target=exec, args=({first!r}, {{}}))
+thread.start()
+thread.join()
+"""
+    assert shown(f"{first}\n") == PATCHED
+
+
+def test_a_worker_unpickles_a_handler_first():
+    handler = pickle.dumps(requests_scitokens.HTTPSciTokenAuth())
+    assert shown(f"import pickle; handler = pickle.loads({handler!r})\n") == PATCHED
+
+
+# --- interruptions
+
+INTERRUPT = """
+import signal, sys
+done = []
+def interrupt(event, args):
+    if event == "import" and args[0] == {module!r} and not done:
+        done.append(True)
+        signal.raise_signal(signal.{signal})
+sys.addaudithook(interrupt)
+"""
+ON_THE_WAY = ["requests_scitokens.patch", "wrapt", "requests_scitokens.auth"]
+
+
+@pytest.mark.parametrize("module", ON_THE_WAY)
+def test_after_ctrl_c_the_next_import_patches(module):
+    program = INTERRUPT.format(module=module, signal="SIGINT")
+    program += """
+try: import requests
+except KeyboardInterrupt: print("interrupted")
+import requests
+assert requests.exceptions.Timeout and requests.adapters.HTTPAdapter
+"""
+    assert shown(program) == ("interrupted\nHTTPSciTokenAuth\n", "")
+
+
+@pytest.mark.parametrize("module", ON_THE_WAY)
+def test_a_handler_of_sigterm_ends_the_program_with_its_status(module):
+    program = INTERRUPT.format(module=module, signal="SIGTERM")
+    program += "signal.signal(signal.SIGTERM, lambda *args: sys.exit(7))\n"
+    done = python("-c", program + SHOW)
+    assert (done.returncode, done.stdout, done.stderr) == (7, "", "")
+
+
+# --- in this process: what a start-up file cannot be made to do
+
+
+@pytest.mark.parametrize("stderr", [None, object()])
+def test_without_a_stderr_nothing_is_said(monkeypatch, stderr):
+    monkeypatch.setattr(sys, "stderr", stderr)
     _startup._complain("something")
 
 
@@ -225,41 +717,16 @@ def test_where_stderr_is_closed_nothing_is_said(monkeypatch, tmp_path):
     _startup._complain("something that nobody reads")
 
 
-def test_the_start_up_file_is_one_line_that_the_documentation_shows():
-    (line,) = (CHECKOUT / "requests_scitokens.pth").read_text().splitlines()
-    look, program = line.split(' and exec("', 1)
-    assert look == 'import os; os.environ.get("REQUESTS_SCITOKENS_AUTOPATCH")'
-    # A string as it stands: nothing is decoded or put together.
-    program = ast.literal_eval(f'"{program.removesuffix(")")}')
-    page = (CHECKOUT / "docs/reference/startup-files.md").read_text()
-    assert textwrap.indent(program, "   ") in page
+def test_an_exception_that_cannot_be_shown_is_survived():
+    class OddError(Exception):
+        def __str__(self):
+            raise RuntimeError
+
+    _startup._complain(OddError())
 
 
-def test_the_other_start_up_file_names_the_same_function():
-    from pkgutil import resolve_name
-
-    (line,) = (CHECKOUT / "requests_scitokens.start").read_text().splitlines()
-    assert resolve_name(line) is _startup.start
-
-
-def test_a_start_up_file_left_behind_is_one_line(tmp_path):
-    (tmp_path / "sitecustomize.py").write_text(
-        f"import site; site.addsitedir({str(tmp_path / 'site')!r})"
-    )
-    (tmp_path / "site").mkdir()
-    line = (CHECKOUT / "requests_scitokens.pth").read_text()
-    (tmp_path / "site" / "left.pth").write_text(line)
-    (tmp_path / "site" / "twice.pth").write_text(line)
-    done = python(
-        "-I",
-        "-S",
-        "-c",
-        f"""
-import sys; sys.path.insert(0, {str(tmp_path)!r}); import sitecustomize; print(1)
-""",
-    )
-    assert done.stdout == "1\n"
-    assert done.stderr == (
-        'requests-scitokens: not patching requests: ModuleNotFoundError("No module named '
-        "'requests_scitokens'\"); install it again, or delete requests_scitokens.pth\n"
+def test_the_start_up_file_is_one_plain_line():
+    assert (CHECKOUT / "requests_scitokens.pth").read_text() == (
+        'import os; os.environ.get("REQUESTS_SCITOKENS_AUTOPATCH") and '
+        '__import__("requests_scitokens._startup", fromlist=["start"]).start()\n'
     )

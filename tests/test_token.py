@@ -14,7 +14,10 @@ from requests_scitokens.token import (
     LIMIT,
     BearerToken,
     MalformedTokenError,
+    certain_path,
     duration,
+    may_be_shown,
+    plain,
 )
 
 NOW = 1_800_000_000.0
@@ -67,6 +70,8 @@ def test_what_rfc_6750_calls_a_token_is_one(text, form, before, after):
         ("secret,secret", "no token has"),
         ("sec=ret", "no token has"),
         ("=", "no token has"),
+        ("eyJhbGciOiJFUzI1Ni", "it is cut short"),
+        ("eyJzZWNyZXQi.eyJhdWQiOiJzZWNyZXQi", "it is cut short"),
         ("s" * (LIMIT + 1), "longer than 65536 bytes"),
     ],
 )
@@ -76,6 +81,20 @@ def test_anything_else_is_malformed_and_never_quoted(text, reason):
             BearerToken.parse(form)
         assert isinstance(caught.value, ValueError)
         assert "secr" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        encode(b'{"an":"opaque token"}'),
+        f"{encode(b'{}')}.{encode(b'{}')}",
+        f"{encode(b'{')[:2]}.abc",
+        "eyJ.two.dots",
+        "ey.J",
+    ],
+)
+def test_an_opaque_token_that_is_all_there_is_not_cut_short(text):
+    assert BearerToken.parse(text).serialized == text
 
 
 def test_its_representation_does_not_show_it():
@@ -88,6 +107,7 @@ def test_equal_text_makes_equal_tokens():
     assert BearerToken.parse(text) == BearerToken(text)
     assert hash(BearerToken.parse(text)) == hash(BearerToken(text))
     assert BearerToken.parse(text) != BearerToken.parse("abc")
+    assert BearerToken("abc") != "abc"
     assert pickle.loads(pickle.dumps(BearerToken.parse(text))).claims == {"sub": "me"}
 
 
@@ -123,14 +143,57 @@ def test_a_token_that_is_no_jwt_is_opaque(text):
         ("ANY", ("ANY",)),
         (["https://a", "https://b"], ("https://a", "https://b")),
         ([], ()),
-        (None, ()),
-        (1, ()),
-        ({"https://a": 1}, ()),
-        (["https://a", None, 1, ["https://b"]], ("https://a",)),
+        ("", ("",)),
+        (None, ("",)),
+        (1, ("",)),
+        ({"https://a": 1}, ("",)),
+        (["https://a", None, 1, ["https://b"]], ("https://a", "", "", "")),
     ],
 )
-def test_the_audience_is_always_a_tuple_of_strings(aud, audience):
+def test_the_audience_is_a_tuple_of_strings_empty_ones_where_it_cannot_be_read(
+    aud, audience
+):
     assert claiming(aud=aud).audience == audience
+
+
+@pytest.mark.parametrize(
+    ("claims", "whom"),
+    [
+        ({"aud": "https://a"}, "https://a"),
+        ({"aud": ["a", "b"]}, "a, b"),
+        ({"aud": ["a", 1]}, "a, an audience that cannot be read"),
+        ({"aud": None}, "an audience that cannot be read"),
+        ({"aud": []}, "any server"),
+        ({}, "any server"),
+        ({"aud": "a\nb\x1b"}, "a\ufffdb\ufffd"),
+        ({"aud": "a" * 400}, "a" * 300 + "... (400 characters)"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_the_audience_is_put_into_words(claims, whom):
+    assert claiming(**claims).whom == whom
+
+
+@pytest.mark.parametrize(
+    ("claims", "scope"),
+    [
+        ({"scope": "read:/ write:/"}, "read:/ write:/"),
+        ({"scp": "read:/"}, "read:/"),
+        ({"scope": "a", "scp": "b"}, "a"),
+        ({"scope": ["read:/", "write:/"]}, "read:/ write:/"),
+        ({"scp": ["read:/", None, 1, ["x"]]}, "read:/"),
+        ({"scope": None}, ""),
+        ({"scope": {"a": 1}}, ""),
+        ({}, ""),
+    ],
+    ids=str,
+)
+def test_the_scope_is_text_whatever_it_says(claims, scope):
+    assert claiming(**claims).scope == scope
+
+
+def test_an_opaque_token_has_no_scope():
+    assert BearerToken.parse("opaque").scope == ""
 
 
 def test_without_an_aud_claim_the_audience_is_empty():
@@ -236,3 +299,60 @@ def test_a_holder_that_is_not_said_is_nobody_else(claims):
     one, other = (claiming(**claims, jti=jti) for jti in "ab")
     assert one.holder != other.holder
     assert claiming(iss="None").holder != claiming(jti="a").holder
+
+
+# --- text that can be shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("", ""),
+        ("a b", "a b"),
+        ("caf\xe9", "caf\xe9"),
+        ("a\nb\tc", "a\ufffdb\ufffdc"),
+        ("\x1b[2J", "\ufffd[2J"),
+        ("a" * 300, "a" * 300),
+        ("a" * 301, "a" * 300 + "... (301 characters)"),
+        ("\n" * 301, "\ufffd" * 300 + "... (301 characters)"),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+def test_a_strangers_text_is_shown_in_one_line_and_not_long(text, shown):
+    assert plain(text) == shown
+
+
+PATHS = [
+    "/tmp/bt_u1000",
+    "/run/user/1000/bt_u1000",
+    "/home/Jane.Doe/.condor_creds/scitokens.use",
+    "/pnfs/desy.de/cms/tier2/token",
+    "/a b/\xfcbung",
+]
+
+
+@pytest.mark.parametrize("text", PATHS)
+def test_a_path_can_be_shown(text):
+    assert certain_path(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        jwt({}),
+        jwt({"sub": "me"})[:11],
+        "0123456789abcdef" * 3,
+        "Ab3" * 7,
+        "a" * 201,
+        "a\nb",
+        "\x1b[2J",
+    ],
+)
+def test_what_may_be_a_token_cannot(text):
+    assert not may_be_shown(text)
+    assert certain_path(f"/{text}") == ""
+
+
+@pytest.mark.parametrize("text", ["", "token", "./token", "~/token", "file:///token"])
+def test_what_is_not_absolute_is_not_certainly_a_path(text):
+    assert certain_path(text) == ""

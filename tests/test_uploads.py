@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+from contextlib import suppress
 
 import pytest
 import requests
@@ -12,7 +13,7 @@ from requests_toolbelt import MultipartEncoder, MultipartEncoderMonitor
 import requests_scitokens
 from requests_scitokens.testing import Answer, Redirect
 
-from .ways import REQUESTS
+from .ways import CHOSEN, REQUESTS
 
 CONTENT = bytes(range(256)) * 1000
 
@@ -120,13 +121,28 @@ def test_a_body_that_can_be_sent_twice_arrives_after_a_challenge(storage, way, k
     assert arrived(server, expected)
 
 
+@pytest.mark.parametrize("kind", [*TWICE, *ONCE])
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "POST"])
+@pytest.mark.parametrize("send", CHOSEN)
+def test_an_upload_of_a_chosen_handler_carries_a_token_for_any_server_at_once(
+    storage, kind, send, method
+):
+    server, urls = storage
+    kwargs, expected = (TWICE | ONCE)[kind]()
+    assert send(method, urls["as it is"], **kwargs).ok
+    assert arrived(server, expected)
+    at_once = kind in ONCE or (method != "POST" and kind != "nothing")
+    assert len(server.received) == (1 if at_once else 2)
+
+
+@pytest.mark.usefixtures("patched")
 @pytest.mark.parametrize("kind", ONCE)
-def test_a_body_that_can_be_sent_once_ends_at_the_challenge(storage, kind, caplog):
+def test_under_the_autopatch_an_upload_is_no_exception(storage, kind):
     server, urls = storage
     kwargs, _ = ONCE[kind]()
-    assert requests_scitokens.put(urls["as it is"], **kwargs).status_code == 401
+    assert requests.put(urls["as it is"], **kwargs).status_code == 401
+    assert [one.authorization for one in server.received] == [None]
     assert server.files == {}
-    assert "this body cannot be sent twice" in caplog.text
 
 
 @pytest.mark.parametrize("kind", [*TWICE, *ONCE])
@@ -152,29 +168,48 @@ def test_a_redirect_never_stores_what_is_left_of_a_body(storage, kind, send):
 
 @pytest.mark.usefixtures("patched")
 @pytest.mark.parametrize("kind", ONCE)
-def test_the_autopatch_stores_no_rest_of_a_body_either(storage, issuer, token_file, kind):
+def test_the_autopatch_stores_no_rest_of_a_body_either(
+    storage, issuer, token_file, kind, monkeypatch
+):
     server, urls = storage
-    token_file.write_text(issuer.mint("write:/", audience=server.url))
+    monkeypatch.setenv("REQUESTS_SCITOKENS_HOSTS", "localhost")
     kwargs, _ = ONCE[kind]()
     with pytest.raises(requests.exceptions.UnrewindableBodyError):
         requests.put(urls["after a redirect"], **kwargs)
     assert server.files == {}
 
 
-def test_a_closed_file_is_not_sent_again(storage, caplog):
+@pytest.mark.usefixtures("patched")
+@pytest.mark.parametrize("kind", [one for one in ONCE if "Multipart" not in one])
+def test_nor_does_a_redirect_from_a_server_that_may_not_have_the_token(
+    storage, issuer, token_file, kind
+):
     server, urls = storage
+    token_file.write_text(issuer.mint("write:/", audience=server.url))
+    kwargs, _ = ONCE[kind]()
+    # What Requests itself makes of a body that is used up: less of it, or an exception.
+    with suppress(requests.ConnectionError, requests.exceptions.UnrewindableBodyError):
+        assert requests.put(urls["after a redirect"], **kwargs).status_code == 401
+    assert {one.authorization for one in server.received} <= {None}
+    assert server.files == {}
+
+
+def test_a_closed_file_is_not_sent_again(storage, token_file, issuer, caplog):
+    server, urls = storage
+    token_file.write_text(issuer.mint("write:/elsewhere"))
     file = io.BytesIO(CONTENT)
     hooks = {"response": lambda *args, **kwargs: None}
 
     class Closing(requests.adapters.HTTPAdapter):
         def send(self, request, **kwargs):
             response = super().send(request, **kwargs)
+            token_file.write_text(issuer.mint("write:/"))
             file.close()
             return response
 
     with requests_scitokens.Session() as session:
         session.mount("https://", Closing())
-        assert session.put(urls["as it is"], data=file, hooks=hooks).status_code == 401
+        assert session.put(urls["as it is"], data=file, hooks=hooks).status_code == 403
     assert server.files == {}
     assert "this body cannot be sent twice" in caplog.text
 

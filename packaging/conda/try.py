@@ -69,7 +69,7 @@ def found(prefix):
 print("== installed")
 prefix = asyncio.run(environment("requests-scitokens"))
 print(*found(prefix), sep="\n")
-assert {"requests_scitokens.pth", "requests_scitokens.start"} <= set(found(prefix))
+assert "requests_scitokens.pth" in found(prefix)
 subprocess.run([prefix / "bin/python", here.parent / "autopatch.py"], check=True)
 
 print("== removed")

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from requests_scitokens import discovery, files, memory, token
+from requests_scitokens import discovery, state
 
 from . import Issuer, ProtectedServer
 
@@ -28,6 +28,7 @@ VARIABLES = frozenset(
         "_CONDOR_CREDS",
         "REQUESTS_SCITOKENS_AUTOPATCH",
         "REQUESTS_SCITOKENS_HOSTS",
+        "REQUESTS_SCITOKENS_LOG",
         "REQUESTS_CA_BUNDLE",
         "CURL_CA_BUNDLE",
         "SSL_CERT_FILE",
@@ -65,14 +66,8 @@ def scitokens_environment(
         monkeypatch.setenv(variable, str(folder / variable))
     monkeypatch.setenv("NETRC", str(folder / "netrc"))
     monkeypatch.setattr(discovery, "SHARED_DIRECTORY", str(folder))  # instead of /tmp
-    for known in (
-        memory.taken,
-        memory.said,
-        files._remembered,
-        discovery._choices,
-    ):
+    for known in (state.accepted, state.said, state.token_files):
         known.clear()
-    token._parse.cache_clear()  # what servers made of tokens
     return folder / "XDG_RUNTIME_DIR"
 
 
@@ -124,7 +119,7 @@ def scitokens_autopatch(
     scitokens_environment: Path,  # noqa: ARG001, which forgets what was before
 ) -> Iterator[None]:
     """Run the test as under `REQUESTS_SCITOKENS_AUTOPATCH=1`."""
-    was_on = memory.patching.on
+    was_on = state.patching.on
     import requests_scitokens.patch as autopatch
 
     autopatch.enable()

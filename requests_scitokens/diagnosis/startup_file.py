@@ -1,31 +1,38 @@
-"""Is the start-up file there, and does Python process it? For the diagnosis."""
+"""Tells whether Python processes the start-up file, and where the autopatch may send."""
 
 from __future__ import annotations
 
 import os
+import re
 import site
 import stat
 import sys
-from typing import Any
 
-from ._startup import OFF, ON, VARIABLE
-from .environment import hosts_setting
-from .memory import patching
-from .policy import parse_hosts
+from requests_scitokens import state
+from requests_scitokens._startup import OFF, ON, VARIABLE
+from requests_scitokens.hosts import parse_hosts
+from requests_scitokens.token import may_be_shown, plain
 
-NAME = f"requests_scitokens.{'start' if sys.version_info >= (3, 15) else 'pth'}"
+from .facts import Autopatch
+
+NAME = "requests_scitokens.pth"
+
+HOSTS = "REQUESTS_SCITOKENS_HOSTS"
+
+NOT_SHOWN = "(not shown: it may hold a token)"
 
 
-def autopatch() -> dict[str, Any]:
+def autopatch() -> Autopatch:
     """Tell whether the autopatch is on here, by which file, and for which hosts."""
     files, processed = _files()
+    on = state.patching.on
     return {
-        "variable": os.environ.get(VARIABLE),
-        "on": patching.on,
+        "variable": _variable(),
+        "on": on,
         "state": _state(),
-        "files": processed,
-        "problem": "" if patching.on else _problem(files, processed),
-        "hosts": os.environ.get("REQUESTS_SCITOKENS_HOSTS", ""),
+        "files": [plain(path) for path in processed],
+        "problem": "" if on else plain(_problem(files, processed), limit=1000),
+        "hosts": _hosts(),
         "hosts_problem": hosts_problem(),
     }
 
@@ -33,15 +40,31 @@ def autopatch() -> dict[str, Any]:
 def hosts_problem() -> str:
     """Tell what is wrong with `REQUESTS_SCITOKENS_HOSTS`, if anything is."""
     try:
-        parse_hosts(hosts_setting() or "localhost")
+        parse_hosts(os.environ.get(HOSTS, "").strip() or "localhost")
     except ValueError as error:
-        return f"REQUESTS_SCITOKENS_HOSTS: {error}"
+        return f"{HOSTS}: {error}"
     return ""
+
+
+def _hosts() -> str:
+    """Return the hosts as they are set; nobody names one like a token."""
+    hosts = os.environ.get(HOSTS, "").strip()
+    if not hosts or (may_be_shown(hosts) and not re.search("[A-Za-z0-9_]{24}", hosts)):
+        return hosts
+    return NOT_SHOWN
+
+
+def _variable() -> str | None:
+    setting = os.environ.get(VARIABLE)
+    if setting is None or setting.strip().lower() in (*ON, *OFF):
+        return setting
+    return NOT_SHOWN
 
 
 def _files() -> tuple[list[str], list[str]]:
     """Return the start-up files there are, and those of them that Python looks for."""
-    places = [*sys.path, os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    places = [*sys.path, os.path.dirname(package)]
     paths = dict.fromkeys(os.path.join(os.path.abspath(one), NAME) for one in places)
     files = [path for path in paths if os.path.exists(path)]
     folders = site.getsitepackages()
@@ -52,9 +75,9 @@ def _files() -> tuple[list[str], list[str]]:
 
 
 def _state() -> str:
-    if patching.on:
-        return "on in this process"
     setting = os.environ.get(VARIABLE)
+    if state.patching.on:
+        return "on in this process"
     if setting is None:
         return f"off: {VARIABLE} is not set; 1 turns it on"
     if setting.strip().lower() in OFF:

@@ -1,6 +1,6 @@
-"""An origin that has taken an unbound token gets it at once from then on.
+"""An origin that has accepted a token for any server gets it at once from then on.
 
-So N requests to an origin that challenges cost N+1 round trips.
+So N requests to an origin that asks for it cost N+1 round trips.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import pytest
 import requests
 
 import requests_scitokens
-from requests_scitokens import HTTPSciTokenAuth, Session, memory
-from requests_scitokens.origin import Origin, origin_of
+from requests_scitokens import HTTPSciTokenAuth, Session, state
+from requests_scitokens.origin import Origin
 
 from .ways import CHOSEN, unchanged
 
 N = 10
+STORAGE = "https://storage.example.org"
 
 
 @pytest.fixture(autouse=True)
@@ -58,27 +59,18 @@ def test_n_calls_cost_one_more(serve, send):
 
 
 @pytest.mark.usefixtures("patched")
-@pytest.mark.parametrize("answer", ["bearer", "apache"])
-def test_n_calls_under_the_autopatch_cost_one_more(serve, answer):
-    server = serve(answer=answer)
-    get_n_times(lambda url: unchanged("GET", url), server)
-    assert trips(server) == N + 1
-
-
-@pytest.mark.usefixtures("patched")
-def test_n_requests_through_one_session_under_the_autopatch_cost_one_more(serve):
+def test_under_the_autopatch_acceptance_makes_no_token_go_anywhere(serve):
     server = serve()
-    with requests.Session() as session:
-        get_n_times(session.get, server)
-    assert trips(server) == N + 1
+    get_n_times(requests_scitokens.get, server)
+    assert unchanged("GET", f"{server.url}/hello.txt").status_code == 401
+    assert trips(server) == N + 1 + 1
 
 
-@pytest.mark.usefixtures("patched")
 def test_all_ways_share_what_they_know(serve):
     server = serve()
-    for send in (unchanged, *CHOSEN):
+    for send in CHOSEN:
         get_n_times(lambda url, send=send: send("GET", url), server)
-    assert trips(server) == (1 + len(CHOSEN)) * N + 1
+    assert trips(server) == len(CHOSEN) * N + 1
 
 
 def test_each_origin_is_one_space_whatever_the_path(serve):
@@ -126,26 +118,15 @@ def test_an_origin_that_rejects_the_token_is_forgotten(serve, token_file, answer
     assert trips(server) == N + 1
 
 
-@pytest.mark.usefixtures("patched")
-def test_the_autopatch_forgets_too(serve, token_file):
-    server = serve()
-    get_n_times(requests.get, server)
-    server.rejects.add(token_file.read_text())
-    assert requests.get(f"{server.url}/hello.txt").status_code == 401
-    server.rejects.clear()
-    del server.received[:]
-    get_n_times(requests.get, server)
-    assert trips(server) == N + 1
-
-
 def test_memory_is_bounded_and_what_was_forgotten_is_asked_again(serve):
     server = serve()
     get_n_times(requests_scitokens.get, server)
-    (space,) = memory.taken._entries
+    (space,) = state.accepted
     for number in range(20_000):
-        memory.taken.add((Origin("https", f"host{number}.example.org", 443), ("x",)))
-        assert len(memory.taken._entries) <= 10_000
-    assert space not in memory.taken
+        other = Origin("https", f"host{number}.example.org", 443)
+        state.accepted.put((other, ("x",)), True)
+        assert len(state.accepted) <= 10_000
+    assert space not in state.accepted
     del server.received[:]
     get_n_times(requests_scitokens.get, server)
     assert trips(server) == N + 1
@@ -173,12 +154,12 @@ def test_threads_learn_from_one_another(serve):
 def test_a_forked_child_knows_what_its_parent_knew_and_forgets_for_itself(serve):
     server = serve()
     get_n_times(requests_scitokens.get, server)
-    (space,) = memory.taken._entries
+    (space,) = state.accepted
     child = os.fork()
     if child == 0:
         try:
             get_n_times(requests_scitokens.get, server)
-            memory.taken.discard(space)
+            del state.accepted[space]
             get_n_times(requests_scitokens.get, server)
         except BaseException:  # noqa: BLE001, the child must not go on as a test
             os._exit(1)
@@ -197,11 +178,79 @@ def test_where_the_token_goes_at_once_n_requests_cost_n(serve, options):
     with Session(**options) as session:
         get_n_times(session.get, server)
     assert trips(server) == N
-    assert (origin_of(server.url), ()) not in memory.taken
 
 
-def test_a_given_unbound_token_is_not_remembered(serve, issuer):
+# --- what shows that a server has accepted a token
+
+
+ACCEPTS = (200, 201, 204, 302, 304, 404, 409, 412, 416)
+DOES_NOT = (400, 402, 405, 406, 431, 500, 502, 503)
+
+
+@pytest.mark.parametrize("status", [*ACCEPTS, *DOES_NOT])
+def test_the_answer_to_the_retry_tells(world, status):
+    """A 404 says something about the file; a 400 or 431 may be about the token."""
+    server = world(STORAGE)
+    server.answer = lambda seen: (status if seen.authorization else 401, ())
+    for _ in range(2):
+        requests_scitokens.get(f"{STORAGE}/file", allow_redirects=False)
+    sent = [seen.authorization is not None for seen in server.received]
+    assert sent == ([False, True, True] if status in ACCEPTS else [False, True] * 2)
+
+
+@pytest.mark.parametrize("status", [302, 304, 404, 409, 412, 416, 500])
+def test_what_a_token_got_that_went_at_once_tells_only_if_it_was_served(world, status):
+    server = world(STORAGE)
+    server.answer = lambda seen: (status if seen.authorization else 401, ())
+    requests_scitokens.get(f"{STORAGE}/file", hosts=STORAGE, allow_redirects=False)
+    requests_scitokens.get(f"{STORAGE}/file", allow_redirects=False)
+    sent = [seen.authorization is not None for seen in server.received]
+    assert sent == [True, False, True]
+
+
+@pytest.mark.parametrize("status", [400, 431, 500])
+def test_what_strangers_get_stays_reachable_at_a_server_that_does_not_know_tokens(
+    world, status
+):
+    server = world(STORAGE)
+
+    def answer(seen):
+        if seen.authorization:
+            return status, ()
+        return (200 if seen.path == "/public" else 401), ()
+
+    server.answer = answer
+    assert requests_scitokens.get(f"{STORAGE}/private").status_code == status
+    assert requests_scitokens.get(f"{STORAGE}/public").status_code == 200
+
+
+CHALLENGE = (("WWW-Authenticate", 'Bearer error="insufficient_scope"'),)
+
+
+@pytest.mark.parametrize(
+    ("answer", "forgets"),
+    [
+        ((401, ()), True),
+        ((401, CHALLENGE), True),
+        ((403, ()), True),
+        ((403, CHALLENGE), False),
+        ((500, ()), False),
+        ((404, ()), False),
+    ],
+)
+def test_a_server_that_no_longer_accepts_the_token_is_asked_first_again(
+    world, answer, forgets
+):
+    server = world(STORAGE)
+    for now in ((200, ()), answer, (200, ())):
+        server.answer = lambda seen, now=now: now if seen.authorization else (401, ())
+        requests_scitokens.get(f"{STORAGE}/file")
+    sent = [seen.authorization is not None for seen in server.received]
+    assert sent == [False, True, True, *([False] * forgets), True]
+
+
+def test_a_given_token_is_remembered_too(serve, issuer):
     server, token = serve(), issuer.mint()
     get_n_times(lambda url: requests.get(url, auth=HTTPSciTokenAuth(token)), server)
-    assert trips(server) == N
-    assert memory.taken._entries == {}
+    get_n_times(requests_scitokens.get, server)
+    assert trips(server) == 2 * N

@@ -1,0 +1,419 @@
+"""One request, from attaching the token to the 401 or 403, a renewed token, a redirect."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Any, Protocol
+from urllib.parse import unquote, urljoin, urlsplit
+from weakref import ref
+
+from requests import PreparedRequest, Response, Session
+from requests.hooks import dispatch_hook
+from requests.sessions import SessionRedirectMixin
+from requests.utils import get_environ_proxies
+
+from . import resend, state
+from .challenge import bearer_challenge
+from .origin import NOWHERE, Origin, is_loopback, origin_of
+from .source import Decision, Source, Target
+from .token import BearerToken, plain
+
+#: How a server answers that wants a token, or another one.
+UNAUTHORIZED = (401, 403)
+
+# What shows, in answer to the very request that got 401 or 403 without it, that a server
+# has accepted a token: it says something about the file.
+_ACCEPTS = frozenset({*range(200, 400), 404, 409, 412, 416})
+
+_HINT = "`python -m requests_scitokens --try URL` shows what the server wants"
+
+#: What a request was sent with: `timeout`, `verify`, `cert`, `proxies`, `stream`.
+Kwargs = dict[str, Any]
+
+# An attribute of responses that were not simply served: wrapped hooks hide the exchange.
+_ATTRIBUTE = "_requests_scitokens_exchange"
+
+
+class Handler(Protocol):
+    """What an exchange asks of its `HTTPSciTokenAuth`."""
+
+    is_default: bool
+
+    def _source(self) -> Source:
+        """Return what the caller said about the token, as it is now."""
+
+    def handle_response(self, response: Response, **kwargs: Any) -> Response:
+        """Pass the response on, or retry a 401 or 403 with the token."""
+
+
+class Exchange:
+    """One request, and its response hook. A redirect copies the hook with the request."""
+
+    def __init__(
+        self, handler: Handler, url: str | None, start: Origin | None = None
+    ) -> None:
+        self.handler = handler
+        self.url = url
+        self.origin = origin_of(url)
+        self.start = start or self.origin or NOWHERE  # where the caller sent the request
+        self.passed: tuple[Origin, ...] = ()  # the origins whose redirects led here
+        self.token: BearerToken | None = None  # the token for the caller's own URL
+        self.sent: BearerToken | None = None  # the token that was attached at once
+        self._led: dict[Origin | None, tuple[Origin, ...]] = {}  # `passed`, further on
+        self._request: Callable[[], PreparedRequest | None] = _gone
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """Leave the default out: who unpickles its request need not have this package."""
+        if self.handler.is_default:
+            return partial, (dispatch_hook, "response", {})  # does nothing
+        return super().__reduce__()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            **self.__dict__,
+            "_request": _gone,
+        }  # a weak reference means nothing elsewhere
+
+    def decide(
+        self,
+        request: PreparedRequest,
+        proxies: dict[str, str] | None = None,
+        refused: tuple[BearerToken, ...] = (),
+    ) -> Decision:
+        """Find the token for the request as it is now, and decide what to do with it."""
+        here = self.at(request.url, request)
+        target = Target(  # by position, which costs a third
+            request.url or "",
+            here.origin,
+            (request.method or "").upper(),
+            self.start,
+            here.passed,
+            resend.is_sent_once(request),
+            proxies,
+            refused,
+            self.token,
+        )
+        return self.handler._source().decide(target)
+
+    def at(self, url: str | None, request: object = None) -> Exchange:
+        """Return this exchange where the request is now: a redirect copies the hook."""
+        own = request is not None and request is self._request()
+        if own or (url == self.url and self.origin not in self._led):
+            return self
+        there = Exchange(self.handler, url, self.start)
+        there.passed = self._led.get(there.origin, (NOWHERE,))
+        there.token = self.token
+        return there
+
+    def leads(self, response: Response, url: str | None) -> None:
+        """Note that this response redirects to a URL."""
+        before = [*(response.history or ()), response]
+        passed = [origin_of(getattr(one, "url", None)) or NOWHERE for one in before]
+        here = self.at(response.url, getattr(response, "request", None)).passed
+        self._led[origin_of(url)] = tuple(dict.fromkeys([*here, *passed]))
+
+    def prepare(self, request: PreparedRequest, decision: Decision) -> None:
+        """Attach the token, and see to it that the response comes back here.
+
+        A request that the autopatch has no token for stays exactly as it was.
+        """
+        self.sent = decision.attached
+        if self.token is None and self.start == self.origin:
+            self.token = decision.token
+        hooks = _hooks(request)
+        others = [hook for hook in hooks if not isinstance(hook, Exchange)]
+        if self.sent is not None:
+            request.headers["Authorization"] = self.sent.header
+        elif self.handler.is_default:
+            if len(others) < len(hooks):  # of a copy, after a redirect
+                request.hooks = {**request.hooks, "response": others}
+            return
+        request.hooks = {**request.hooks, "response": [self, *others]}
+        with suppress(TypeError):  # of a class that does not support it
+            self._request = ref(request)
+        resend.never_shorten(request)
+
+    def take_off(self, request: PreparedRequest) -> None:
+        """Take the token off that was attached, if it is still there."""
+        if self._has(request):
+            del request.headers["Authorization"]
+
+    def __call__(self, response: Response, **kwargs: Any) -> Response:
+        """Pass the response on, or retry it with the token. This is the response hook."""
+        if self.handler.is_default and not state.patching.on:
+            return response  # switched off since
+        try:
+            return self._handle(response, kwargs)
+        except Exception as error:
+            if not self.handler.is_default:
+                raise
+            say_that_it_failed(error)
+            return response
+
+    def _handle(self, response: Response, kwargs: Kwargs) -> Response:
+        served = response.status_code in range(200, 300)
+        if (
+            served
+            and self.sent is not None
+            and self._has(getattr(response, "request", None))
+        ):
+            self._accept(response, self.sent)
+        if not served:
+            with suppress(TypeError):  # of a class that does not support it
+                vars(response)[_ATTRIBUTE] = self
+        answer = self.handler.handle_response(response, **kwargs)
+        if not served:
+            # A handler may return nothing, which Requests takes for the response itself.
+            self._before_redirect(response, response if answer is None else answer)
+        return answer
+
+    def answer(self, response: Response, kwargs: Kwargs) -> Response:
+        """Retry a 401 or 403, as far as the decision table allows.
+
+        At most two requests are sent: one with the token, where there was none, and one
+        with another token. Where there is nothing to send, the response itself is
+        returned, and the log says why.
+        """
+        request: Any = getattr(response, "request", None)
+        if not hasattr(request, "copy") or getattr(response, "connection", None) is None:
+            return response  # mock adapters make such responses
+        sent = self.sent
+        if "Authorization" not in headers_of(request):
+            if self.handler.is_default:
+                return response  # it only renews what it has sent
+            decision = self.decide(request, kwargs.get("proxies"))
+            sent = decision.token
+            if sent is None:
+                if not decision.said:
+                    self._say(response, f"no token was sent: {decision.reason}")
+                return response
+            answer = self.send(response, sent, kwargs)
+            if answer is response or answer.status_code not in UNAUTHORIZED:
+                return answer
+            response = answer
+        elif sent is None or not self._has(request):
+            return response  # other credentials, which are not ours to renew
+        return self._other_token(response, sent, kwargs)
+
+    def send(self, response: Response, token: BearerToken, kwargs: Kwargs) -> Response:
+        """Send the request again with this token, if its body can be sent again."""
+        if resend.rewound(response.request):
+            if self.start == self._origin(response.request):
+                self.token = token
+            answer = resend.send_again(response, token, kwargs)
+            if answer.status_code in _ACCEPTS:
+                self._accept(answer, token)
+            return answer
+        self._say(
+            response,
+            "the token was not sent: this body cannot be sent twice; force=True or hosts= "
+            "sends the token at once",
+        )
+        return response
+
+    def _other_token(
+        self, response: Response, sent: BearerToken, kwargs: Kwargs
+    ) -> Response:
+        """Answer the 401 or 403 to the token itself, with a different one."""
+        request = response.request
+        challenge = bearer_challenge(headers_of(response).get("WWW-Authenticate")) or {}
+        lacks_scope = challenge.get("error") == "insufficient_scope"
+        if response.status_code == 401 or not lacks_scope:
+            state.accepted.pop((self._origin(request), sent.holder), None)
+        if not self.handler._source().renews:
+            self._say(response, "the token was sent", _guess(sent, challenge))
+            return response
+        decision = self.decide(request, kwargs.get("proxies"), refused=(sent,))
+        name = decision.found.name
+        if decision.token is None:
+            text = f"the token was sent, and now there is none: {decision.reason}"
+        elif decision.token == sent:
+            text = f"{name} was sent, and there is no other"
+        else:
+            state.log.info("%s: %s is a new one, and is sent", self._origin(request), name)
+            answer = self.send(response, decision.token, kwargs)
+            if answer is not response and answer.status_code in UNAUTHORIZED:
+                self._say(answer, f"{name} was sent, and so was the one before", _HINT)
+            return answer
+        self._say(response, text, _guess(sent, challenge) if decision.token else "")
+        return response
+
+    def follow(
+        self,
+        request: PreparedRequest,
+        response: Response,
+        session: Session | None,
+    ) -> None:
+        """Attach the token to the request that a redirect led to, where it may go.
+
+        To be called after `requests.Session.rebuild_auth`, with what that gets.
+        """
+        if self.handler.is_default and not state.patching.on:
+            return
+        try:
+            self.take_off(request)  # it is decided about anew
+            if "Authorization" in headers_of(request):
+                return  # from .netrc, or the caller's own
+            self.leads(response, request.url)
+            there = self.at(request.url)
+            decision = there.decide(request, session_proxies(session, request.url))
+            there.prepare(request, decision)
+        except Exception as error:
+            if not self.handler.is_default:
+                raise
+            say_that_it_failed(error)
+
+    def _before_redirect(self, response: Response, answer: Response) -> None:
+        """Take the token off a request that is redirected to where it may not go.
+
+        Requests follows with the request that got the `response`, whatever got the
+        `answer`. It keeps the header where only the path changes, and many sessions
+        override `rebuild_auth` and keep it always.
+        """
+        target = _redirect_target(answer)
+        if target is None:
+            return
+        origin = origin_of(target)
+        self.leads(answer, target)
+        retried = answer is not response
+        # An adapter may have answered with a request of its own.
+        first = response.url == self.url or origin_of(response.url) is None
+        known: list[Any] = [getattr(response, "request", None)]
+        if first and self._request() is not known[0]:
+            known.append(self._request())
+        requests = [one for one in known if self._has(one)]
+        if requests or retried:
+            _warn_of_plain_http(answer, target, origin)
+        for request in requests:
+            here = self._origin(request)
+            there = Target(
+                target, origin, request.method or "", self.start, self._led[origin]
+            )
+            # A retry shows that the token is of no more use.
+            if retried or origin != here or self.handler._source().bars(there):
+                if request is known[0]:
+                    response.request = request.copy()  # the record of what was sent
+                headers = request.headers.copy()  # threads may be sending the same request
+                headers.pop("Authorization", None)
+                request.headers = headers
+
+    def _origin(self, request: PreparedRequest) -> Origin | None:
+        return self.origin if request.url == self.url else origin_of(request.url)
+
+    def _has(self, request: object) -> bool:
+        """Tell whether a request has the token that was attached."""
+        sent = self.sent
+        return sent is not None and headers_of(request).get("Authorization") == sent.header
+
+    def _accept(self, response: Response, token: BearerToken) -> None:
+        key = (self._origin(response.request), token.holder)
+        if key not in state.accepted:
+            state.accepted.put(key, True)
+
+    def _say(self, response: Response, reason: str, hint: str = "") -> None:
+        """Log why the caller gets the 401 or 403; once for each origin and reason."""
+        origin = self._origin(response.request) or "a server"
+        level = logging.DEBUG if self.handler.is_default else logging.WARNING
+        if level < logging.WARNING or state.first_time(origin, reason):
+            text = f"{reason}; {hint}" if hint else reason
+            state.log.log(level, "%s answered %d; %s", origin, response.status_code, text)
+
+
+def exchange_of(
+    response: Response | None, request: PreparedRequest | None = None
+) -> Exchange | None:
+    """Return the exchange of this response: adapters may have replaced its request."""
+    ours = hook_of(request) or hook_of(getattr(response, "request", None))
+    known = getattr(response, _ATTRIBUTE, None)
+    return ours or (known if isinstance(known, Exchange) else None)
+
+
+def hook_of(request: PreparedRequest | None) -> Exchange | None:
+    """Return the exchange that is among the hooks of a request."""
+    for hook in _hooks(request):
+        if isinstance(hook, Exchange):
+            return hook
+    return None
+
+
+def had_credentials(response: Response) -> bool:
+    """Tell whether a request that led here had credentials that are not from here."""
+    history = response.history or ()
+    if any(one is response for one in history):
+        return True  # as older versions of Requests have it, which leave out the first
+    for one in (*history, response):
+        request, ours = getattr(one, "request", None), exchange_of(one)
+        if "Authorization" in headers_of(request) and not (ours and ours._has(request)):
+            return True
+    return False
+
+
+def say_that_it_failed(error: Exception) -> None:
+    """Log what a default fails in; a program that did not ask for it goes on."""
+    state.log.debug("no token was sent: unexpected %s", type(error).__name__)
+
+
+def headers_of(message: object) -> Mapping[str, Any]:
+    """Return the headers of a request or response, whatever a mock adapter made of it."""
+    headers = getattr(message, "headers", None)
+    return headers if isinstance(headers, Mapping) else {}
+
+
+def _gone() -> None:
+    """Stand in for a weak reference to a request."""
+
+
+def session_proxies(session: Session | None, url: str | None) -> dict[str, str] | None:
+    """Return the proxies of a session's request; `None` for those of the environment."""
+    if session is None or (session.trust_env and not session.proxies):
+        return None
+    environment = get_environ_proxies(url or "") if session.trust_env else {}
+    return {**session.proxies, **environment}  # as Requests merges them
+
+
+def _hooks(request: PreparedRequest | None) -> list[Any]:
+    """Return the response hooks of a request, in whatever form it has them."""
+    hooks = getattr(request, "hooks", None)
+    hooks = hooks.get("response") if isinstance(hooks, dict) else None
+    if isinstance(hooks, list):
+        return hooks
+    return [hooks] if callable(hooks) else list(hooks or ())
+
+
+def _redirect_target(response: Response) -> str | None:
+    """Return where Requests will follow this response to; "" if that cannot be read."""
+    try:
+        location = SessionRedirectMixin().get_redirect_target(response)
+        return None if location is None else urljoin(response.url, location)
+    except Exception:  # noqa: BLE001, a server or an adapter may say anything
+        return ""
+
+
+def _warn_of_plain_http(response: Response, target: str, origin: Origin | None) -> None:
+    """Say that the token just sent stands in a URL that everybody on the way can read."""
+    headers = headers_of(getattr(response, "request", None))
+    _, _, token = str(headers.get("Authorization", "")).partition(" ")
+    if origin is None or origin.scheme == "https" or is_loopback(origin.host):
+        return
+    shown = token and token in unquote(urlsplit(target).query)
+    if shown and state.first_time("plain http", origin):
+        state.log.warning(
+            "%s redirects to plain http on %s with your token in the URL, where everybody "
+            "on the way can read it; ask the site to redirect to https "
+            "(XRootD: http.desthttps yes)",
+            origin_of(response.url),
+            origin.netloc,
+        )
+
+
+def _guess(token: BearerToken, challenge: dict[str, str]) -> str:
+    """Say what a server may have against this token, by its challenge or in general."""
+    if token.expired():
+        return f"it {token.expired()}"
+    if "scope" in challenge:
+        has = plain(token.scope) or "no scope"
+        return f"it has {has}, the server wants {plain(challenge['scope'])}"
+    return _HINT

@@ -1,0 +1,92 @@
+"""What the process remembers, all of it; and the log."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+from collections.abc import Hashable
+from contextlib import suppress
+from types import SimpleNamespace
+from typing import Any, TypeVar
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+
+class Memory(dict[_Key, _Value]):
+    """A dictionary of bounded size, which forgets its oldest entries.
+
+    Threads share it without a lock, so `fork` cannot leave one locked: each step is a
+    single operation, and to forget a few entries too early does no harm.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self._size = size
+
+    def put(self, key: _Key, value: _Value) -> None:
+        """Remember a value."""
+        self[key] = value
+        if len(self) > self._size:
+            for oldest in list(self)[: self._size // 10]:
+                self.pop(oldest, None)
+
+
+#: Whether the handlers that the autopatch made do anything: `patching.on`.
+patching = SimpleNamespace(on=False)
+
+#: (origin, holder): which origin has accepted whose token, and so gets it at once (the
+#: protection spaces of RFC 9110 section 11.5, one for each origin).
+accepted: Memory[tuple[Hashable, Hashable], bool] = Memory(10_000)
+
+#: path: what `token_file` keeps of the file's last tokens.
+token_files: Memory[str, Any] = Memory(1_000)
+
+#: What has been logged, and is not logged again.
+said: Memory[Hashable, bool] = Memory(10_000)
+
+
+_TIME = re.compile(r"\d+ (?:s|min|h|days)\b ?")
+
+
+def first_time(*key: Hashable) -> bool:
+    """Tell whether this is said for the first time, and remember that it was."""
+    # A reason stays the same while time goes on: "expired 5 s ago", "expired 2 min ago".
+    key = tuple(_TIME.sub("", one) if isinstance(one, str) else one for one in key)
+    if key in said:
+        return False
+    said.put(key, True)
+    return True
+
+
+# --- the log
+
+log = logging.getLogger("requests_scitokens")
+
+
+class _Stderr(logging.Handler):
+    """Writes to stderr as it is at the time; a full or closed one is no error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(OSError, ValueError, AttributeError):
+            sys.stderr.write(f"requests-scitokens: {self.format(record)}\n")
+
+
+def show_log(setting: str) -> None:
+    """Show the log on stderr, as `REQUESTS_SCITOKENS_LOG` says."""
+    levels = {"debug": 10, "info": 20, "warning": 30}
+    setting = setting.strip().lower()
+    if setting == "off":
+        log.setLevel(logging.CRITICAL + 1)
+    elif setting in levels:
+        log.setLevel(levels[setting])
+        log.addHandler(_Stderr())
+    elif setting:
+        log.warning(
+            "REQUESTS_SCITOKENS_LOG is none of debug, info, warning and off; it is ignored"
+        )
+
+
+show_log(os.environ.get("REQUESTS_SCITOKENS_LOG", ""))

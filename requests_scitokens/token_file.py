@@ -1,0 +1,193 @@
+"""What one token file holds, or held just now where it is being rewritten."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+import time
+from typing import NamedTuple
+
+from . import state
+from .token import LIMIT, WHITE_SPACE, BearerToken, MalformedTokenError, certain_path
+
+#: How long the last token stands in for one that is missing, in seconds.
+GRACE = 1.0
+
+#: How long ago this process may have read the token that stands in, in seconds.
+RECENT = 60.0
+
+
+class Lookup(NamedTuple):
+    """What one place gave: a token, or the reason why it is not used."""
+
+    place: str  # as a person would name it
+    token: BearerToken | None = None  # used if there is no reason against it
+    reason: str = ""  # why there is none, or why it is not used
+    ends: bool = False  # whether the search ends here
+    path: str = ""  # the file, where there is one
+
+    @property
+    def name(self) -> str:
+        """The place as a person can find it, with the path where that can be shown."""
+        path = certain_path(self.path)
+        return f"{self.place} ({path})" if path and path != self.place else self.place
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.reason or 'a token'}"
+
+
+def read_text(place: str, text: str, path: str = "") -> Lookup:
+    """Judge text from a place, or the file there, where a token is meant to be."""
+    try:
+        token = BearerToken.parse(text)
+    except MalformedTokenError as error:
+        return Lookup(place, None, f"not a bearer token: {error}", True, path)
+    return Lookup(place, token, token.expired(), False, path)
+
+
+def read_file(
+    place: str, path: str, *, own: bool = False, refused: tuple[BearerToken, ...] = ()
+) -> Lookup:
+    """Read a token file, or give its last token while it is being rewritten.
+
+    With `own`, the file must belong to this user. The `refused` tokens are those that the
+    server has just answered with 401 or 403.
+    """
+    key = path
+    try:
+        if not os.path.isabs(path):  # the program may change its directory
+            key = os.path.join(os.getcwd(), path)
+        lookup = _read(place, path, own)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        lookup = Lookup(place, None, reason, False, path)
+    there = lookup.token if not lookup.reason else None
+    half = there is not None and _alike(there, refused)
+    for last in _last_tokens(key, None if half else there, time.monotonic()):
+        if not (_alike(last, refused) or last.expired()):
+            if state.first_time("stands in", key, last):
+                state.log.info(
+                    "%s is being rewritten; its last token stands in", lookup.name
+                )
+            return Lookup(place, last, "", False, path)
+    return lookup
+
+
+def _alike(token: BearerToken, refused: tuple[BearerToken, ...]) -> bool:
+    """Tell whether this is one of the refused tokens, or more or less of one."""
+    texts = [(token.serialized, one.serialized) for one in refused]
+    return any(one.startswith(other) or other.startswith(one) for one, other in texts)
+
+
+class _Last(NamedTuple):
+    """The last tokens of a file; times are those of this process's monotonic clock."""
+
+    token: BearerToken  # the last that could be used
+    read: float  # when it was read
+    since: float  # when it was read for the first time
+    before: BearerToken | None  # the one before
+    missing: float | None = None  # since when the file has given none
+
+
+def _last_tokens(path: str, there: BearerToken | None, now: float) -> list[BearerToken]:
+    """Remember a file's token; where there is none, return those that may stand in.
+
+    Not everybody renames a new token into place: for a moment the file may be absent,
+    empty, or hold the beginning of a token, which cannot always be told from a whole one.
+    What begins as the last token does is such a beginning, if it is shorter; and if it is
+    longer, the last one was.
+    """
+    last = state.token_files.get(path)
+    text = there.serialized if there else ""
+    if there and not (
+        last and last.token != there and last.token.serialized.startswith(text)
+    ):
+        before, since = None, now
+        if last is not None and last.token == there:
+            before, since = last.before, last.since
+        elif last is not None:
+            half = text.startswith(last.token.serialized)
+            before = last.before if half else last.token
+        state.token_files.put(path, _Last(there, now, since, before))
+        return []
+    if last is None or now - last.read > RECENT:
+        return []
+    if last.missing is None:
+        last = last._replace(missing=now)
+        state.token_files.put(path, last)
+    found = [last.token] if now - last.missing <= GRACE else []
+    if last.before is not None and now - last.since <= GRACE:
+        found.append(last.before)
+    return found
+
+
+def _read(place: str, path: str, own: bool) -> Lookup:
+    descriptor = _open(path, own)
+    try:
+        # What is opened is what is judged: the path may be another file by now.
+        status = os.fstat(descriptor)
+        problem = _unreadable(status, own)
+        if problem:
+            return Lookup(place, None, problem, True, path)
+        content = os.read(descriptor, LIMIT + 1)
+        while len(content) < status.st_size:  # a file system may give less at a time
+            more = os.read(descriptor, LIMIT + 1 - len(content))
+            if not more:
+                break
+            content += more
+    finally:
+        os.close(descriptor)
+    lookup = _judge(place, path, content)
+    if lookup.token is not None and exposed(status) and state.first_time("exposed", path):
+        state.log.warning(
+            "every user of this machine can read the token in %s; let only you read that "
+            "file, with chmod 600",
+            lookup.name,
+        )
+    return lookup
+
+
+def _open(path: str, own: bool) -> int:
+    # A FIFO without a writer must not block.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+    if not own:
+        return os.open(path, flags)
+    try:
+        return os.open(path, flags | os.O_NOFOLLOW)
+    except OSError:
+        status = os.lstat(path)
+        if not stat.S_ISLNK(status.st_mode):
+            raise
+        # It would make one of this user's other files the token, and so give it away.
+        if status.st_uid != os.geteuid():
+            raise OSError(errno.EPERM, "it is another user's symbolic link") from None
+    return os.open(path, flags)  # a link of one's own, which nobody else can replace
+
+
+def _unreadable(status: os.stat_result, own: bool) -> str:
+    if not stat.S_ISREG(status.st_mode):
+        return "it is not a regular file"
+    if status.st_size > LIMIT:
+        return f"it is longer than {LIMIT} bytes, and no token is"
+    if own and status.st_uid != os.geteuid():
+        return f"it belongs to another user (uid {status.st_uid})"
+    return ""
+
+
+def exposed(status: os.stat_result) -> bool:
+    """Tell whether every user can read this file; only POSIX has modes that tell."""
+    return hasattr(os, "geteuid") and bool(status.st_mode & stat.S_IROTH)
+
+
+def _judge(place: str, path: str, content: bytes) -> Lookup:
+    text = content.decode("latin-1").strip(WHITE_SPACE)  # no byte is left unjudged
+    if text.startswith("{"):  # as HTCondor's credential monitors write it
+        try:
+            text = json.loads(text)["access_token"].strip(WHITE_SPACE)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return Lookup(place, None, "it is JSON without an access_token", True, path)
+    return (
+        read_text(place, text, path) if text else Lookup(place, None, "empty", False, path)
+    )
