@@ -292,8 +292,10 @@ class Exchange:
             there = Target(
                 target, origin, request.method or "", self.start, self._led[origin]
             )
-            # A retry shows that the token is of no more use.
-            if retried or origin != here or self.handler._source().bars(there):
+            # A retry shows that the token is of no more use; and beside a request that is
+            # not what was sent, Requests itself could not decide about it.
+            beside = request is not known[0] and not self._has(known[0])
+            if beside or retried or origin != here or self.handler._source().bars(there):
                 if request is known[0]:
                     response.request = request.copy()  # the record of what was sent
                 headers = request.headers.copy()  # threads may be sending the same request

@@ -204,6 +204,7 @@ def test_starting_again_while_requests_is_imported_says_nothing():
 def test_a_program_sees_nothing_of_it_in_requests():
     program = """
         import sys
+        import urllib3  # older versions add a finder of their own
         before = list(sys.meta_path)
         import importlib, importlib.machinery, requests
         loader = importlib.machinery.SourceFileLoader
@@ -566,6 +567,7 @@ def test_another_thread_may_be_importing_anything_meanwhile(module):
 def test_another_thread_may_be_walking_the_finders_meanwhile():
     program = """
         import sys
+        import urllib3  # older versions add a finder of their own
         before = list(sys.meta_path)
         walk = iter(sys.meta_path)
         seen = [next(walk)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,12 @@ import requests_scitokens
 
 #: The version, for what Requests itself could not do before.
 REQUESTS = tuple(int(part) for part in requests.__version__.split(".")[:2])
+
+
+#: Whether the history of a redirected response leaves out the first one, as it long did.
+FORGETS_THE_FIRST = "hist[1:]" in inspect.getsource(
+    requests.sessions.SessionRedirectMixin.resolve_redirects
+)
 
 
 def with_auth(method: str, url: str, **kwargs: Any) -> requests.Response:
