@@ -72,10 +72,8 @@ class Exchange:
         return super().__reduce__()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {
-            **self.__dict__,
-            "_request": _gone,
-        }  # a weak reference means nothing elsewhere
+        # A weak reference means nothing elsewhere.
+        return {**self.__dict__, "_request": _gone}
 
     def decide(
         self,
@@ -101,7 +99,7 @@ class Exchange:
     def at(self, url: str | None, request: object = None) -> Exchange:
         """Return this exchange where the request is now: a redirect copies the hook."""
         own = request is not None and request is self._request()
-        if own or (url == self.url and self.origin not in self._led):
+        if url == self.url and (own or self.origin not in self._led):
             return self
         there = Exchange(self.handler, url, self.start)
         there.passed = self._led.get(there.origin, (NOWHERE,))

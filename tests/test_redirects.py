@@ -680,3 +680,17 @@ def test_the_token_comes_off_where_the_response_does_not_tell_its_request(
         session.mount("https://", Silent())
         session.get(f"{HOME}/start")
     assert [bool(seen.authorization) for seen in servers.received] == [True, False]
+
+
+def test_a_prepared_request_whose_url_was_changed_goes_by_the_new_one(
+    world, issuer, session, token_file
+):
+    servers = world(HOME, OTHER)
+    servers.answer = lambda seen: CHALLENGE
+    token_file.write_text(issuer.mint(audience=HOME))
+    request = requests.Request("GET", f"{HOME}/start", auth=HTTPSciTokenAuth())
+    prepared = session.prepare_request(request)
+    prepared.url = f"{OTHER}/start"
+    del prepared.headers["Authorization"]
+    assert session.send(prepared).status_code == 401
+    assert [seen.authorization for seen in servers.received] == [None]
