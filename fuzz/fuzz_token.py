@@ -8,10 +8,10 @@ import sys
 import atheris
 
 with atheris.instrument_imports(include=["requests_scitokens"]):
-    from requests_scitokens.files import _judge_content
     from requests_scitokens.origin import Origin
     from requests_scitokens.policy import standing
     from requests_scitokens.token import BearerToken, MalformedTokenError
+    from requests_scitokens.token_file import _judge
 
 ORIGIN = Origin("https", "storage.example.org", 443)
 HEADER = base64.urlsafe_b64encode(b'{"alg":"none"}').rstrip(b"=")
@@ -37,8 +37,8 @@ def fuzz(data: bytes) -> None:
     """Take the bytes as a token, a file's content, a token's claims and its audience."""
     check(data)
     for content in (data, b'{"access_token":"%s"}' % data):
-        look = _judge_content("a file", content)
-        assert look.token or look.reason
+        lookup = _judge("a file", "", content)
+        assert lookup.token or lookup.reason
     claims = (data, b'{"aud":["%s"],"exp":%s}' % (data[1:], data[:1] * 309))
     for payload in claims:
         check(HEADER + b"." + base64.urlsafe_b64encode(payload).rstrip(b"=") + b".")
