@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, ref
 
 from requests import PreparedRequest, RequestException, Response, Session, sessions
 from requests.auth import AuthBase
 
-from . import exchange, state
-from .discovery import Wanted, find
-from .hosts import parse_hosts
+from . import exchange
+from .discovery import Target, find
 from .origin import default_audience, origin_of
-from .source import Source, Target, as_scitoken, objection, strings
+from .source import Source, as_scitoken, serialize_token, strings
 
 if TYPE_CHECKING:
     from scitokens import SciToken
 
-    from .source import Given, TokenFunction
+    from .source import Given
 
 __all__ = ["HTTPSciTokenAuth", "TokenNotFoundError"]
 
@@ -31,7 +30,7 @@ class TokenNotFoundError(RequestException):
     """
 
 
-class HTTPSciTokenAuth(AuthBase):
+class HTTPSciTokenAuth(Source, AuthBase):
     """Send the user's SciToken with requests, where it belongs.
 
     Parameters
@@ -72,30 +71,7 @@ class HTTPSciTokenAuth(AuthBase):
     <Response [200]>
     """
 
-    def __init__(
-        self,
-        token: Given | TokenFunction = None,
-        audience: str | Iterable[str] | None = None,
-        *,
-        force: bool | None = None,
-        hosts: str | Iterable[str] | None = None,
-    ) -> None:
-        error = None if callable(token) else objection(token, "token=")
-        if error is not None:
-            raise error
-        self.token = None if token is True else token
-        self.audience = audience
-        if audience is not None and not isinstance(audience, str):
-            self.audience = list(strings(audience, "audience="))
-        self.force = bool(force) or token is True
-        self.hosts = hosts
-        if hosts is not None and not isinstance(hosts, str):
-            self.hosts = strings(hosts, "hosts=")
-        if self.hosts:
-            parse_hosts(self.hosts)  # type: ignore[arg-type]
-        self._session: ReferenceType[Session] | None = None
-        #: Whether the autopatch made this handler, rather than the caller.
-        self.is_default = False
+    _session: ReferenceType[Session] | None = None
 
     @classmethod
     def _for(cls, session: Session, *, default: bool, **ours: Any) -> HTTPSciTokenAuth:
@@ -105,19 +81,11 @@ class HTTPSciTokenAuth(AuthBase):
         auth.is_default = default
         return auth
 
-    def _source(self) -> Source:
-        """Return what the caller said about the token, as it is now."""
-        hosts = self.hosts
-        if not (hosts is None or isinstance(hosts, str)):
-            hosts = tuple(hosts)
-        audience = strings(self.audience, "audience=")
-        finds, ours = None, HTTPSciTokenAuth
-        if type(self).generate_bearer_header is not ours.generate_bearer_header:
-            finds = self._from_header
-        elif type(self).find_token is not ours.find_token:
-            finds = self._from_find_token
-        chosen = not self.is_default
-        return Source(self.token, audience, self.force, hosts, chosen, finds)
+    def _own_way(self) -> Callable[[str], Given] | None:
+        own, ours = type(self), HTTPSciTokenAuth
+        if own.generate_bearer_header is not ours.generate_bearer_header:
+            return self._from_header
+        return self._from_find_token if own.find_token is not ours.find_token else None
 
     def _from_find_token(self, url: str) -> Given:
         return self.find_token(url=url, error=self.force)
@@ -153,25 +121,20 @@ class HTTPSciTokenAuth(AuthBase):
         TokenNotFoundError
             If the token was requested with `force=True` and there is none.
         """
-        if not self.is_default:
-            return self._attach(request)
-        self._do_as_requests_would(request)
-        if not state.patching.on:
-            return request
-        try:
-            return self._attach(request)
-        except Exception as error:  # noqa: BLE001, it is logged
-            exchange.say_that_it_failed(error)
-            return request
+        if self.is_default:
+            self._do_as_requests_would(request)
+        exchange.attempt(self, self._attach, request)
+        return request
 
-    def _attach(self, request: PreparedRequest) -> PreparedRequest:
+    def _attach(self, request: PreparedRequest) -> None:
         # Somebody's own way to follow a redirect may ask for credentials again.
         before = exchange.hook_of(request)
         if before is not None:
             before.take_off(request)
-        if self.is_default and "Authorization" in request.headers:
-            return request
-        ours = before.at(request.url) if before else exchange.Exchange(self, request.url)
+        others = "Authorization" in request.headers  # the caller's own credentials
+        if others and not self._requested:
+            return
+        ours = before.at(request) if before else exchange.Exchange(self, request.url)
         ours.handler = self
         session = self._session() if self._session else None
         decision = ours.decide(request, exchange.session_proxies(session, request.url))
@@ -179,13 +142,11 @@ class HTTPSciTokenAuth(AuthBase):
             # Where no token may go, nobody has looked for one yet.
             found = decision.found
             if not found.reason:
-                found = self._source().find(Target(request.url or "", ours.origin))
+                found = self._find(Target(request.url or "", ours.origin))
             if found.token is None:
                 raise TokenNotFoundError(found.everything(), request=request)
-        others = "Authorization" in request.headers  # the caller's own credentials
-        if not others or (decision.attached is not None and self._source().requested):
+        if decision.attached is not None or not others:
             ours.prepare(request, decision)
-        return request
 
     def _do_as_requests_would(self, request: PreparedRequest) -> None:
         """Use `.netrc` and `https://user:pass@host/`, as a session without auth does."""
@@ -248,12 +209,11 @@ class HTTPSciTokenAuth(AuthBase):
         response : requests.Response, optional
             The response that it would answer.
         """
-        source = self._source()
-        if source.finds == self._from_header:  # a subclass calls this from its own
-            own = type(self).find_token is not HTTPSciTokenAuth.find_token
-            source = source._replace(finds=self._from_find_token if own else None)
         url = response.url if response is not None else ""
-        token = source.find(Target(url, origin_of(url))).token
+        if self.token is None:
+            found = self.find_token(url or None, error=False)
+            return None if found is None else f"Bearer {serialize_token(found)}"
+        token = self._find(Target(url, origin_of(url))).token
         return token.header if token else None
 
     def find_token(
@@ -295,7 +255,7 @@ class HTTPSciTokenAuth(AuthBase):
                 by_url = default_audience(url) if url else None
                 return find_func(audience=self.audience or by_url, **discover_kwargs)
             audience = strings(self.audience, "audience=")
-            found = find(Wanted(origin_of(url), audience=audience))
+            found = find(Target(url or "", origin_of(url)), audience)
             if found.token is None:
                 raise TokenNotFoundError(found.everything())
             return as_scitoken(found.token, discover_kwargs)

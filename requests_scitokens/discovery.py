@@ -22,22 +22,34 @@ READS = ("GET", "HEAD", "OPTIONS", "PROPFIND")
 _READ_SCOPES = frozenset({"read", "storage.read"})
 _WRITE_SCOPES = frozenset({"write", "storage.modify", "storage.create"})
 
+# The first places. The last two of them are what IGWN's tools document, in the same form.
+_VARIABLES = ("BEARER_TOKEN", "BEARER_TOKEN_FILE", "SCITOKEN", "SCITOKEN_FILE")
+_NOT_SET = {
+    name: Lookup(f"${name}", reason="not set")
+    for name in (*_VARIABLES, "_CONDOR_CREDS", "XDG_RUNTIME_DIR")
+}
 
-class Wanted(NamedTuple):
-    """What a token is wanted for."""
 
-    origin: Origin | None = None  # where the request goes, if that is known
+class Target(NamedTuple):
+    """Where a request goes that wants a token, and how it came to go there."""
+
+    url: str = ""
+    origin: Origin | None = None  # what `origin_of` says of the URL
     method: str = "GET"
-    audience: tuple[str, ...] = ()  # what the caller wants in `aud`: one of these
+    start: Origin | None = None  # where the caller sent it; `None` for here
+    passed: tuple[Origin, ...] = ()  # the origins whose redirects led here
+    once: bool = False  # whether it is an upload, which is sent only once
+    proxies: dict[str, str] | None = None  # `None` for those of the environment
     refused: tuple[BearerToken, ...] = ()  # what the server has just answered 401 or 403
+    earlier: BearerToken | None = None  # the token for the caller's own URL
 
-    def misfit(self, token: BearerToken) -> str:
-        """Say why the token's audience is not the wanted one; empty if it is."""
-        wanted = {*self.audience, *ANY_AUDIENCE}
-        if not self.audience or not wanted.isdisjoint(token.audience):
-            return ""
-        names = plain(", ".join(self.audience))
-        return f"is for {token.whom}, not for {names}; get one for {names}"
+    @property
+    def elsewhere(self) -> bool:
+        """Whether this is another origin than the one that the caller chose."""
+        return self.start is not None and self.start != self.origin
+
+
+ANYWHERE = Target()
 
 
 class Found(NamedTuple):
@@ -62,28 +74,25 @@ class Found(NamedTuple):
         return f"no usable token: {self.reason}{looked}"
 
 
-ANYTHING = Wanted()
-
-
-def find(wanted: Wanted = ANYTHING) -> Found:
+def find(to: Target = ANYWHERE, audience: tuple[str, ...] = ()) -> Found:
     """Search all places in order, up to the one that decides.
+
+    If `audience` has entries, the token's `aud` claim must have one of them.
 
     WLCG Bearer Token Discovery 1.0: a token ends the search, and so does something
     malformed; an empty value continues it. An expired token is passed over. Nothing is
     verified and no network is touched.
     """
     passed: list[Lookup] = []
-    for lookup in look_everywhere(wanted):
+    for lookup in look_everywhere(to, audience):
+        if lookup.ends:
+            return Found(None, lookup, f"{lookup}; correct or remove it", tuple(passed))
         if lookup.token is not None and not lookup.reason:
-            misfit = wanted.misfit(lookup.token)
+            misfit = _misfit(lookup.token, audience)
             if misfit:
                 reason = f"the token in {lookup.name} {misfit}"
                 return Found(None, lookup, reason, tuple(passed))
             return Found(lookup.token, lookup, "", tuple(passed))
-        if lookup.ends:
-            return Found(
-                None, reason=f"{lookup}; correct or remove it", passed=tuple(passed)
-            )
         passed.append(lookup)
     for lookup in passed:
         if lookup.token is not None and lookup.token.expired():
@@ -91,44 +100,43 @@ def find(wanted: Wanted = ANYTHING) -> Found:
             reason = f"{text}; renew it, for example with htgettoken"
             return Found(None, lookup, reason, tuple(passed))
     there = [str(lookup) for lookup in passed if lookup.reason not in _NOTHING_THERE]
-    reason = "; ".join(
-        ["no token was found", *there, "get one, for example with htgettoken"]
-    )
-    return Found(None, reason=reason, passed=tuple(passed))
+    parts = ["no token was found", *there, "get one, for example with htgettoken"]
+    return Found(reason="; ".join(parts), passed=tuple(passed))
 
 
 _NOTHING_THERE = ("not set", os.strerror(errno.ENOENT))
 
 
-def look_everywhere(wanted: Wanted = ANYTHING) -> Iterator[Lookup]:
-    """Look in every place, one after the other, whatever is found."""
-    refused = wanted.refused
-    # The last two are what IGWN's tools document, in the same two forms.
-    for name in ("BEARER_TOKEN", "BEARER_TOKEN_FILE", "SCITOKEN", "SCITOKEN_FILE"):
+def look_everywhere(
+    to: Target = ANYWHERE, audience: tuple[str, ...] = ()
+) -> Iterator[Lookup]:
+    """Look in every place, one after the other, whatever is found; see `find`."""
+    for name in _VARIABLES:
         value = os.environ.get(name)
         if value is None:
-            yield Lookup(f"${name}", reason="not set")
+            yield _NOT_SET[name]
         elif not value.strip(WHITE_SPACE):
             yield Lookup(f"${name}", reason="empty")
         elif name.endswith("_FILE"):
-            yield _look_at_named_file(name, value, refused)
+            yield _look_at_named_file(name, value, to.refused)
         else:
             yield read_text(f"${name}", value)
-    credentials = os.environ.get("_CONDOR_CREDS")
-    if credentials:
-        yield from _look_at_condor(credentials, wanted)
+    directory = os.environ.get("_CONDOR_CREDS")
+    if directory:
+        yield from _look_at_condor(directory, to, audience)
     else:
-        yield Lookup("$_CONDOR_CREDS", reason="not set")
+        yield _NOT_SET["_CONDOR_CREDS"]
     if hasattr(os, "geteuid"):
-        name = f"bt_u{os.geteuid()}"
+        user = os.geteuid()
+        name = f"bt_u{user}"
         runtime = os.environ.get("XDG_RUNTIME_DIR")
         if runtime:
-            path = os.path.join(runtime, name)
-            yield read_file(f"$XDG_RUNTIME_DIR/{name}", path, own=True, refused=refused)
+            place, path = f"$XDG_RUNTIME_DIR/{name}", f"{runtime}/{name}"
+            yield read_file(place, path, owner=user, refused=to.refused)
         else:
-            yield Lookup("$XDG_RUNTIME_DIR", reason="not set")
-        path = os.path.join(SHARED_DIRECTORY, name)
-        yield read_file(path, path, own=True, refused=refused)
+            yield _NOT_SET["XDG_RUNTIME_DIR"]
+        path = f"{SHARED_DIRECTORY}/{name}"
+        yield read_file(path, path, owner=user, refused=to.refused)
 
 
 def _look_at_named_file(name: str, path: str, refused: tuple[BearerToken, ...]) -> Lookup:
@@ -140,29 +148,26 @@ def _look_at_named_file(name: str, path: str, refused: tuple[BearerToken, ...]) 
     return lookup
 
 
-def _look_at_condor(directory: str, wanted: Wanted) -> Iterator[Lookup]:
+def _look_at_condor(
+    directory: str, to: Target, audience: tuple[str, ...]
+) -> Iterator[Lookup]:
     """Choose from HTCondor's directory, which holds one file for each service."""
-    nothing = Lookup(
-        "$_CONDOR_CREDS", reason="no file there is called *.use", path=directory
-    )
+    nothing = ""
     try:
         names = [name for name in os.listdir(directory) if name.endswith(".use")]
     except OSError as error:
-        yield nothing._replace(reason=error.strerror or type(error).__name__)
-        return
+        names, nothing = [], error.strerror or type(error).__name__
     if not names:
-        yield nothing
+        nothing = nothing or "no file there is called *.use"
+        yield Lookup("$_CONDOR_CREDS", reason=nothing, path=directory)
         return
-    names.sort(key=lambda name: (name != "scitokens.use", name))
     lookups = [
         read_file(
-            f"$_CONDOR_CREDS/{plain(name)}",
-            os.path.join(directory, name),
-            refused=wanted.refused,
+            f"$_CONDOR_CREDS/{plain(name)}", f"{directory}/{name}", refused=to.refused
         )
-        for name in names
+        for name in sorted(names, key=lambda name: (name != "scitokens.use", name))
     ]
-    ranks = [_rank(lookup, wanted) for lookup in lookups]
+    ranks = [_rank(lookup, to, audience) for lookup in lookups]
     best = max(ranks)
     for lookup, rank in zip(lookups, ranks):  # noqa: B905, Python 3.9 has no strict=
         if lookup.token is None:
@@ -174,19 +179,22 @@ def _look_at_condor(directory: str, wanted: Wanted) -> Iterator[Lookup]:
             yield lookup._replace(reason=f"it is for {lookup.token.whom}; {other}")
 
 
-def _rank(lookup: Lookup, wanted: Wanted) -> tuple[bool, ...]:
+def _rank(lookup: Lookup, to: Target, audience: tuple[str, ...]) -> tuple[bool, ...]:
     """Rank what a file holds: what may go there, what was not refused, what fits best."""
     token = lookup.token
-    if token is None or lookup.reason or wanted.misfit(token):
+    if token is None or lookup.reason or _misfit(token, audience):
         return ()
-    stands = standing(token, wanted.origin) if wanted.origin else Standing.ANY
+    stands = standing(token, to.origin) if to.origin else Standing.ANY
     if stands is Standing.ANOTHER:
         return ()
     verbs = {scope.partition(":")[0] for scope in token.scope.split()}
-    needed = _READ_SCOPES if wanted.method in READS else _WRITE_SCOPES
-    return (
-        True,
-        token not in wanted.refused,
-        stands is Standing.THIS,
-        not verbs.isdisjoint(needed),
-    )
+    fits = not verbs.isdisjoint(_READ_SCOPES if to.method in READS else _WRITE_SCOPES)
+    return (True, token not in to.refused, stands is Standing.THIS, fits)
+
+
+def _misfit(token: BearerToken, audience: tuple[str, ...]) -> str:
+    """Say why the token's audience is none of those wanted; empty if it is one."""
+    if not audience or not ANY_AUDIENCE.union(audience).isdisjoint(token.audience):
+        return ""
+    names = plain(", ".join(audience))
+    return f"is for {token.whom}, not for {names}; get one for {names}"

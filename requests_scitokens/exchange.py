@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 from weakref import ref
 
@@ -17,8 +17,9 @@ from requests.utils import get_environ_proxies
 
 from . import resend, state
 from .challenge import bearer_challenge
+from .discovery import Target
 from .origin import NOWHERE, Origin, is_loopback, origin_of
-from .source import Decision, Source, Target
+from .source import Decision
 from .token import BearerToken, plain
 
 #: How a server answers that wants a token, or another one.
@@ -37,32 +38,44 @@ Kwargs = dict[str, Any]
 _ATTRIBUTE = "_requests_scitokens_exchange"
 
 
-class Handler(Protocol):
-    """What an exchange asks of its `HTTPSciTokenAuth`."""
+def attempt(handler: Any, do: Callable[..., Any], *args: Any) -> Any:
+    """Do what Requests asks a handler for, and return the result.
 
-    is_default: bool
+    A default does nothing while the autopatch is off, and what it fails in is only logged:
+    the program did not ask for it.
+    """
+    if not handler.is_default:
+        return do(*args)
+    try:
+        return do(*args) if state.patching.on else None
+    except Exception as error:  # noqa: BLE001, whatever it is
+        say_that_it_failed(error)
+        return None
 
-    def _source(self) -> Source:
-        """Return what the caller said about the token, as it is now."""
 
-    def handle_response(self, response: Response, **kwargs: Any) -> Response:
-        """Pass the response on, or retry a 401 or 403 with the token."""
+def say_that_it_failed(error: Exception) -> None:
+    """Log what a default fails in."""
+    state.log.debug("no token was sent: unexpected %s", type(error).__name__)
 
 
 class Exchange:
     """One request, and its response hook. A redirect copies the hook with the request."""
 
     def __init__(
-        self, handler: Handler, url: str | None, start: Origin | None = None
+        self,
+        handler: Any,  # an `HTTPSciTokenAuth`
+        url: str | None,
+        start: Origin | None = None,
+        passed: tuple[Origin, ...] = (),
     ) -> None:
         self.handler = handler
         self.url = url
         self.origin = origin_of(url)
         self.start = start or self.origin or NOWHERE  # where the caller sent the request
-        self.passed: tuple[Origin, ...] = ()  # the origins whose redirects led here
+        self.passed = passed  # the origins whose redirects led here
         self.token: BearerToken | None = None  # the token for the caller's own URL
         self.sent: BearerToken | None = None  # the token that was attached at once
-        self._led: dict[Origin | None, tuple[Origin, ...]] = {}  # `passed`, further on
+        self._left: tuple[Origin, ...] = ()  # the origins whose redirects led on
         self._request: Callable[[], PreparedRequest | None] = _gone
 
     def __reduce__(self) -> str | tuple[Any, ...]:
@@ -75,6 +88,15 @@ class Exchange:
         # A weak reference means nothing elsewhere.
         return {**self.__dict__, "_request": _gone}
 
+    def at(self, request: PreparedRequest) -> Exchange:
+        """Return the exchange of this request: a redirect copies the hook."""
+        if request.url == self.url and (not self._left or request is self._request()):
+            return self
+        passed = dict.fromkeys([*self.passed, *self._left] or [NOWHERE])
+        there = Exchange(self.handler, request.url, self.start, tuple(passed))
+        there.token = self.token
+        return there
+
     def decide(
         self,
         request: PreparedRequest,
@@ -82,36 +104,21 @@ class Exchange:
         refused: tuple[BearerToken, ...] = (),
     ) -> Decision:
         """Find the token for the request as it is now, and decide what to do with it."""
-        here = self.at(request.url, request)
-        target = Target(  # by position, which costs a third
-            request.url or "",
-            here.origin,
-            (request.method or "").upper(),
-            self.start,
-            here.passed,
-            resend.is_sent_once(request),
-            proxies,
-            refused,
-            self.token,
+        here = self.at(request)
+        decision: Decision = self.handler._decide(
+            Target(  # by position, which costs a third
+                request.url or "",
+                here.origin,
+                (request.method or "").upper(),
+                self.start,
+                here.passed,
+                resend.is_sent_once(request),
+                proxies,
+                refused,
+                self.token,
+            )
         )
-        return self.handler._source().decide(target)
-
-    def at(self, url: str | None, request: object = None) -> Exchange:
-        """Return this exchange where the request is now: a redirect copies the hook."""
-        own = request is not None and request is self._request()
-        if url == self.url and (own or self.origin not in self._led):
-            return self
-        there = Exchange(self.handler, url, self.start)
-        there.passed = self._led.get(there.origin, (NOWHERE,))
-        there.token = self.token
-        return there
-
-    def leads(self, response: Response, url: str | None) -> None:
-        """Note that this response redirects to a URL."""
-        before = [*(response.history or ()), response]
-        passed = [origin_of(getattr(one, "url", None)) or NOWHERE for one in before]
-        here = self.at(response.url, getattr(response, "request", None)).passed
-        self._led[origin_of(url)] = tuple(dict.fromkeys([*here, *passed]))
+        return decision
 
     def prepare(self, request: PreparedRequest, decision: Decision) -> None:
         """Attach the token, and see to it that the response comes back here.
@@ -130,7 +137,7 @@ class Exchange:
                 request.hooks = {**request.hooks, "response": others}
             return
         request.hooks = {**request.hooks, "response": [self, *others]}
-        with suppress(TypeError):  # of a class that does not support it
+        if hasattr(request, "__weakref__"):
             self._request = ref(request)
         resend.never_shorten(request)
 
@@ -141,28 +148,20 @@ class Exchange:
 
     def __call__(self, response: Response, **kwargs: Any) -> Response:
         """Pass the response on, or retry it with the token. This is the response hook."""
-        if self.handler.is_default and not state.patching.on:
-            return response  # switched off since
-        try:
-            return self._handle(response, kwargs)
-        except Exception as error:
-            if not self.handler.is_default:
-                raise
-            say_that_it_failed(error)
-            return response
+        answer = attempt(self.handler, self._handle, response, kwargs)
+        return response if answer is None else answer
 
-    def _handle(self, response: Response, kwargs: Kwargs) -> Response:
+    def _handle(self, response: Response, kwargs: Kwargs) -> Response | None:
         served = response.status_code in range(200, 300)
-        if (
-            served
-            and self.sent is not None
-            and self._has(getattr(response, "request", None))
-        ):
-            self._accept(response, self.sent)
         if not served:
             with suppress(TypeError):  # of a class that does not support it
                 vars(response)[_ATTRIBUTE] = self
-        answer = self.handler.handle_response(response, **kwargs)
+        elif self.sent is not None:
+            key = (self.origin, self.sent.holder)
+            request: Any = getattr(response, "request", None)
+            if key not in state.accepted and self._has(request) and request.url == self.url:
+                state.accepted.put(key, True)
+        answer: Response | None = self.handler.handle_response(response, **kwargs)
         if not served:
             # A handler may return nothing, which Requests takes for the response itself.
             self._before_redirect(response, response if answer is None else answer)
@@ -179,9 +178,9 @@ class Exchange:
         if not hasattr(request, "copy") or getattr(response, "connection", None) is None:
             return response  # mock adapters make such responses
         sent = self.sent
-        if "Authorization" not in headers_of(request):
-            if self.handler.is_default:
-                return response  # it only renews what it has sent
+        if sent is None or not self._has(request):
+            if self.handler.is_default or "Authorization" in headers_of(request):
+                return response  # other credentials, or none: a default only renews its own
             decision = self.decide(request, kwargs.get("proxies"))
             sent = decision.token
             if sent is None:
@@ -192,77 +191,75 @@ class Exchange:
             if answer is response or answer.status_code not in UNAUTHORIZED:
                 return answer
             response = answer
-        elif sent is None or not self._has(request):
-            return response  # other credentials, which are not ours to renew
         return self._other_token(response, sent, kwargs)
 
     def send(self, response: Response, token: BearerToken, kwargs: Kwargs) -> Response:
         """Send the request again with this token, if its body can be sent again."""
-        if resend.rewound(response.request):
-            if self.start == self._origin(response.request):
-                self.token = token
-            answer = resend.send_again(response, token, kwargs)
-            if answer.status_code in _ACCEPTS:
-                self._accept(answer, token)
-            return answer
-        self._say(
-            response,
-            "the token was not sent: this body cannot be sent twice; force=True or hosts= "
-            "sends the token at once",
-        )
-        return response
+        if not resend.rewound(response.request):
+            self._say(
+                response,
+                "the token was not sent: this body cannot be sent twice; force=True or "
+                "hosts= sends the token at once",
+            )
+            return response
+        if self.start == origin_of(response.request.url):
+            self.token = token
+        answer = resend.send_again(response, token, kwargs)
+        if answer.status_code in _ACCEPTS:
+            state.accepted.put((origin_of(answer.request.url), token.holder), True)
+        return answer
 
     def _other_token(
         self, response: Response, sent: BearerToken, kwargs: Kwargs
     ) -> Response:
         """Answer the 401 or 403 to the token itself, with a different one."""
-        request = response.request
+        origin = origin_of(response.request.url)
         challenge = bearer_challenge(headers_of(response).get("WWW-Authenticate")) or {}
-        lacks_scope = challenge.get("error") == "insufficient_scope"
-        if response.status_code == 401 or not lacks_scope:
-            state.accepted.pop((self._origin(request), sent.holder), None)
-        if not self.handler._source().renews:
+        if response.status_code == 401 or challenge.get("error") != "insufficient_scope":
+            state.accepted.pop((origin, sent.holder), None)
+        if not self.handler._renews:
             self._say(response, "the token was sent", _guess(sent, challenge))
             return response
-        decision = self.decide(request, kwargs.get("proxies"), refused=(sent,))
+        decision = self.decide(response.request, kwargs.get("proxies"), refused=(sent,))
         name = decision.found.name
         if decision.token is None:
             text = f"the token was sent, and now there is none: {decision.reason}"
-        elif decision.token == sent:
+            self._say(response, text)
+            return response
+        if decision.token == sent:
             text = f"{name} was sent, and there is no other"
-        else:
-            state.log.info("%s: %s is a new one, and is sent", self._origin(request), name)
-            answer = self.send(response, decision.token, kwargs)
-            if answer is not response and answer.status_code in UNAUTHORIZED:
-                self._say(answer, f"{name} was sent, and so was the one before", _HINT)
-            return answer
-        self._say(response, text, _guess(sent, challenge) if decision.token else "")
-        return response
+            self._say(response, text, _guess(sent, challenge))
+            return response
+        state.log.info("%s: %s is a new one, and is sent", origin, name)
+        answer = self.send(response, decision.token, kwargs)
+        if answer is not response and answer.status_code in UNAUTHORIZED:
+            self._say(answer, f"{name} was sent, and so was the one before", _HINT)
+        return answer
 
     def follow(
-        self,
-        request: PreparedRequest,
-        response: Response,
-        session: Session | None,
+        self, request: PreparedRequest, response: Response, session: Session | None
     ) -> None:
         """Attach the token to the request that a redirect led to, where it may go.
 
         To be called after `requests.Session.rebuild_auth`, with what that gets.
         """
-        if self.handler.is_default and not state.patching.on:
-            return
-        try:
-            self.take_off(request)  # it is decided about anew
-            if "Authorization" in headers_of(request):
-                return  # from .netrc, or the caller's own
-            self.leads(response, request.url)
-            there = self.at(request.url)
-            decision = there.decide(request, session_proxies(session, request.url))
-            there.prepare(request, decision)
-        except Exception as error:
-            if not self.handler.is_default:
-                raise
-            say_that_it_failed(error)
+        attempt(self.handler, self._follow, request, response, session)
+
+    def _follow(
+        self, request: PreparedRequest, response: Response, session: Session | None
+    ) -> None:
+        self.take_off(request)  # it is decided about anew
+        if "Authorization" not in headers_of(request):  # from .netrc, or the caller's own
+            self._leave(response)
+            there = self.at(request)
+            proxies = session_proxies(session, request.url)
+            there.prepare(request, there.decide(request, proxies))
+
+    def _leave(self, response: Response) -> None:
+        """Note which origins lead on, with this response."""
+        before = [*(response.history or ()), response]
+        origins = [origin_of(getattr(one, "url", None)) or NOWHERE for one in before]
+        self._left = tuple(dict.fromkeys([*self._left, *origins]))
 
     def _before_redirect(self, response: Response, answer: Response) -> None:
         """Take the token off a request that is redirected to where it may not go.
@@ -271,51 +268,44 @@ class Exchange:
         `answer`. It keeps the header where only the path changes, and many sessions
         override `rebuild_auth` and keep it always.
         """
-        target = _redirect_target(answer)
-        if target is None:
+        url = _redirect_target(answer)
+        if url is None:
             return
-        origin = origin_of(target)
-        self.leads(answer, target)
+        self._leave(answer)
+        answered: Any = getattr(response, "request", None)
+        requests = [answered]
+        if response.url == self.url or origin_of(response.url) is None:
+            ours = self._request()  # an adapter may have answered with its own
+            requests = [answered] if ours is answered else [answered, ours]
+        requests = [one for one in requests if self._has(one)]
         retried = answer is not response
-        # An adapter may have answered with a request of its own.
-        first = response.url == self.url or origin_of(response.url) is None
-        known: list[Any] = [getattr(response, "request", None)]
-        if first and self._request() is not known[0]:
-            known.append(self._request())
-        requests = [one for one in known if self._has(one)]
         if requests or retried:
-            _warn_of_plain_http(answer, target, origin)
+            _warn_of_plain_http(answer, url)
+        passed = (*self.passed, *self._left)
         for request in requests:
-            here = self._origin(request)
-            there = Target(
-                target, origin, request.method or "", self.start, self._led[origin]
-            )
+            to = Target(url, origin_of(url), request.method or "", self.start, passed)
             # A retry shows that the token is of no more use; and beside a request that is
             # not what was sent, Requests itself could not decide about it.
-            beside = request is not known[0] and not self._has(known[0])
-            if beside or retried or origin != here or self.handler._source().bars(there):
-                if request is known[0]:
+            if (
+                retried
+                or not self._has(answered)
+                or to.origin != origin_of(request.url)
+                or self.handler._bars(to)
+            ):
+                if request is answered:
                     response.request = request.copy()  # the record of what was sent
                 headers = request.headers.copy()  # threads may be sending the same request
                 headers.pop("Authorization", None)
                 request.headers = headers
-
-    def _origin(self, request: PreparedRequest) -> Origin | None:
-        return self.origin if request.url == self.url else origin_of(request.url)
 
     def _has(self, request: object) -> bool:
         """Tell whether a request has the token that was attached."""
         sent = self.sent
         return sent is not None and headers_of(request).get("Authorization") == sent.header
 
-    def _accept(self, response: Response, token: BearerToken) -> None:
-        key = (self._origin(response.request), token.holder)
-        if key not in state.accepted:
-            state.accepted.put(key, True)
-
     def _say(self, response: Response, reason: str, hint: str = "") -> None:
         """Log why the caller gets the 401 or 403; once for each origin and reason."""
-        origin = self._origin(response.request) or "a server"
+        origin = origin_of(response.request.url) or "a server"
         level = logging.DEBUG if self.handler.is_default else logging.WARNING
         if level < logging.WARNING or state.first_time(origin, reason):
             text = f"{reason}; {hint}" if hint else reason
@@ -349,11 +339,6 @@ def had_credentials(response: Response) -> bool:
         if "Authorization" in headers_of(request) and not (ours and ours._has(request)):
             return True
     return False
-
-
-def say_that_it_failed(error: Exception) -> None:
-    """Log what a default fails in; a program that did not ask for it goes on."""
-    state.log.debug("no token was sent: unexpected %s", type(error).__name__)
 
 
 def headers_of(message: object) -> Mapping[str, Any]:
@@ -392,10 +377,11 @@ def _redirect_target(response: Response) -> str | None:
         return ""
 
 
-def _warn_of_plain_http(response: Response, target: str, origin: Origin | None) -> None:
+def _warn_of_plain_http(response: Response, target: str) -> None:
     """Say that the token just sent stands in a URL that everybody on the way can read."""
     headers = headers_of(getattr(response, "request", None))
     _, _, token = str(headers.get("Authorization", "")).partition(" ")
+    origin = origin_of(target)
     if origin is None or origin.scheme == "https" or is_loopback(origin.host):
         return
     shown = token and token in unquote(urlsplit(target).query)

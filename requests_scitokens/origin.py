@@ -127,6 +127,7 @@ def is_address(host: str) -> bool:
     return ":" in host or last.isdecimal() or last.startswith("0x")
 
 
+@lru_cache(maxsize=1000)
 def is_loopback(host: str) -> bool:
     """Tell whether this host can only be this machine."""
     try:

@@ -82,26 +82,24 @@ def decide(
     reason = barred(at)
     if reason:
         return Action.NEVER, reason
-    others = [one for one in at.redirectors if decide(token, one)[0] is Action.NEVER]
-    if others:
-        return Action.NEVER, (
-            f"a redirect from {others[0].origin} led here, which may not have the token; "
-            "only requests that read follow such a redirect with it"
-        )
+    for before in at.redirectors:
+        if decide(token, before)[0] is Action.NEVER:
+            return Action.NEVER, (
+                f"a redirect from {before.origin} led here, which may not have the token; "
+                "only requests that read follow such a redirect with it"
+            )
     if at.listed:
         return Action.ATTACH, f"{_HOSTS} lists this server"
     if at.requested and not at.elsewhere:
         return Action.ATTACH, "the token was requested with token= or force=True"
     stands = standing(token, at.origin)
+    if stands is Standing.THIS:
+        return Action.ATTACH, "the token is for this server"
     if at.elsewhere:
-        if stands is Standing.THIS:
-            return Action.ATTACH, "a redirect led here, and the token is for this server"
         return Action.NEVER, (
             f"a redirect led here, and the token is {stands.value}; if it may have the "
             f"token, list both servers in {_HOSTS}"
         )
-    if stands is Standing.THIS:
-        return Action.ATTACH, "the token is for this server"
     if stands is Standing.ANOTHER:
         return Action.NEVER, (
             f"the token is for another server ({token.whom}); get one for this server, or "
@@ -121,20 +119,20 @@ def decide(
 
 def standing(token: BearerToken, origin: Origin) -> Standing:
     """Tell whether the token's audience names this origin, another, or none."""
-    named = _hosts_named(token.audience)
-    if any(host is not None and host.matches(origin) for host in named):
-        return Standing.THIS
-    if ANY_AUDIENCE.isdisjoint(token.audience) and any(host is not None for host in named):
-        return Standing.ANOTHER
-    return Standing.ANY
+    hosts = _hosts_named(token.audience)
+    for host in hosts:
+        if host.matches(origin):
+            return Standing.THIS
+    bound = hosts and ANY_AUDIENCE.isdisjoint(token.audience)
+    return Standing.ANOTHER if bound else Standing.ANY
 
 
 _NO_HOST = HostPattern(None, "", None)
 
 
 @lru_cache(maxsize=1024)
-def _hosts_named(audience: tuple[str, ...]) -> tuple[HostPattern | None, ...]:
-    return tuple(_host_named(entry) for entry in audience)
+def _hosts_named(audience: tuple[str, ...]) -> list[HostPattern]:
+    return [host for host in map(_host_named, audience) if host is not None]
 
 
 def _host_named(entry: str) -> HostPattern | None:

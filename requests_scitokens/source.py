@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from . import state
-from .discovery import READS, Found, Wanted, find
+from .discovery import READS, Found, Target, find
 from .hosts import HostPattern, parse_hosts
 from .origin import Origin, carries_credential, is_loopback
 from .policy import Action, Situation, Standing, barred, decide, standing
@@ -24,25 +24,10 @@ if TYPE_CHECKING:
     Given: TypeAlias = "SciToken | str | bytes | bool | None"
     TokenFunction: TypeAlias = Callable[[str], Given]
 
-
 _NO_HOST = (
     "the URL does not say for certain which host is meant; write it plainly, as in "
     "https://storage.example.org/path"
 )
-
-
-class Target(NamedTuple):
-    """Where a request goes, and how it came to go there."""
-
-    url: str
-    origin: Origin | None  # what `origin_of` says of the URL
-    method: str = "GET"
-    start: Origin | None = None  # where the caller sent it; `None` for here
-    passed: tuple[Origin, ...] = ()  # the origins whose redirects led here
-    once: bool = False  # whether it is an upload, which is sent only once
-    proxies: dict[str, str] | None = None  # `None` for those of the environment
-    refused: tuple[BearerToken, ...] = ()  # what the server has just answered 401 or 403
-    earlier: BearerToken | None = None  # the token for the caller's own URL
 
 
 class Decision(NamedTuple):
@@ -61,33 +46,50 @@ class Decision(NamedTuple):
     @property
     def token(self) -> BearerToken | None:
         """The token, only if it may be sent, now or in answer to a 401 or 403."""
-        return self.found.token if self.action is Action.WAIT else self.attached
+        return None if self.action is Action.NEVER else self.found.token
 
 
-class Source(NamedTuple):
-    """What the caller said about the token, as `HTTPSciTokenAuth` takes it."""
+class Source:
+    """What the caller said about the token: the part of `HTTPSciTokenAuth` that decides."""
 
-    token: Given | TokenFunction = None
-    audience: tuple[str, ...] = ()
-    force: bool = False
-    hosts: str | tuple[str, ...] | None = None
-    chosen: bool = True  # whether the caller put the handler there, or the autopatch
-    finds: Callable[[str], Given] | None = None  # how a subclass finds tokens for a URL
-
-    def __repr__(self) -> str:
-        return "Source()"  # a token never shows
+    def __init__(
+        self,
+        token: Given | TokenFunction = None,
+        audience: str | Iterable[str] | None = None,
+        *,
+        force: bool | None = None,
+        hosts: str | Iterable[str] | None = None,
+    ) -> None:
+        if not callable(token):
+            check(token, "token=")
+        self.token = None if token is True else token
+        self.audience = audience
+        if audience is not None and not isinstance(audience, str):
+            self.audience = list(strings(audience, "audience="))
+        self.force = bool(force) or token is True
+        self.hosts = hosts
+        if hosts is not None and not isinstance(hosts, str):
+            self.hosts = strings(hosts, "hosts=")
+        #: Whether the autopatch made this handler, rather than the caller.
+        self.is_default = False
+        if self.hosts:
+            self._hosts()
 
     @property
-    def requested(self) -> bool:
+    def _requested(self) -> bool:
         """Whether the caller requested the token, with `token=` or `force=True`."""
         return self.force or not (self.token is None or self.token is False)
 
     @property
-    def renews(self) -> bool:
+    def _renews(self) -> bool:
         """Whether there may be another token after a 401 or 403 to this one."""
         return self.token is None or self.token is True or callable(self.token)
 
-    def decide(self, target: Target) -> Decision:
+    def _own_way(self) -> Callable[[str], Given] | None:
+        """Return how a subclass finds the token for a URL, if it has a way of its own."""
+        return None
+
+    def _decide(self, to: Target) -> Decision:
         """Find the token and decide what to do with it; the log says what and why.
 
         Raises
@@ -95,110 +97,102 @@ class Source(NamedTuple):
         ValueError
             If `REQUESTS_SCITOKENS_HOSTS` is not understood, for a chosen handler.
         """
-        decision = self._decide(target)
+        decision = self._find_and_decide(to)
         if state.log.isEnabledFor(logging.DEBUG):
             state.log.debug(
                 "%s %s, %s: %s; reason: %s",
-                target.method,
-                target.origin or "a URL without a certain host",
+                to.method,
+                to.origin or "a URL without a certain host",
                 decision.found.name if decision.found.token else "no token",
                 decision.action.value,
                 decision.reason,
             )
         return decision
 
-    def _decide(self, target: Target) -> Decision:
+    def _find_and_decide(self, to: Target) -> Decision:
         hosts = self._hosts()
-        if target.origin is None:
-            if not target.url and self.requested and hosts is None:
+        if to.origin is None:
+            if not to.url and self._requested and hosts is None:
                 # A `requests.Request` that is not prepared: nothing can be sent from that.
-                return Decision(Action.ATTACH, "there is no URL yet", self.find(target))
+                return Decision(Action.ATTACH, "there is no URL yet", self._find(to))
             return Decision(Action.NEVER, _NO_HOST)
-        at = self._situation(target, target.origin, hosts)
+        at = self._situation(to, to.origin, hosts)
         reason = barred(at)
         if reason:
-            return Decision(Action.NEVER, reason)
-        found = self.find(target)
-        token = found.token
-        if token is None:
+            return Decision(Action.NEVER, reason)  # and no token is looked for
+        found = self._find(to)
+        if found.token is None:
             said = found.silent or bool(at.listed)
             if said and not found.silent and state.first_time("listed", found.reason):
-                state.log.warning(
-                    "no token was sent to %s: %s", target.origin, found.reason
-                )
+                state.log.warning("no token was sent to %s: %s", to.origin, found.reason)
             return Decision(Action.NEVER, found.reason, found, said)
-        accepted = (target.origin, token.holder) in state.accepted
-        action, reason = decide(token, at, accepted=accepted)
-        if action is Action.NEVER and not self.chosen and hosts is None:
-            _say_that_hosts_is_not_set(token, at)
+        accepted = (to.origin, found.token.holder) in state.accepted
+        action, reason = decide(found.token, at, accepted=accepted)
+        if action is Action.NEVER and self.is_default and hosts is None:
+            _say_that_hosts_is_not_set(found.token, at)
         return Decision(action, reason, found)
 
-    def bars(self, target: Target) -> bool:
+    def _bars(self, to: Target) -> bool:
         """Tell whether no token at all may go there."""
-        origin = target.origin
-        return origin is None or bool(
-            barred(self._situation(target, origin, self._hosts()))
+        return to.origin is None or bool(
+            barred(self._situation(to, to.origin, self._hosts()))
         )
 
     def _situation(
-        self, target: Target, origin: Origin, hosts: tuple[HostPattern, ...] | None
+        self, to: Target, origin: Origin, hosts: tuple[HostPattern, ...] | None
     ) -> Situation:
         """Describe a request to this origin, in the words of the decision table."""
         listed = [entry for entry in hosts if entry.matches(origin)] if hosts else ()
         plain = ""
-        if origin.scheme != "https" and not any(entry.scheme == "http" for entry in listed):
+        if origin.scheme != "https" and "http" not in [entry.scheme for entry in listed]:
             if not is_loopback(origin.host):
                 plain = "network"
-            elif _leaves_by_proxy(target.url, target.proxies):
+            elif _leaves_by_proxy(to.url, to.proxies):
                 plain = "proxy"
         redirectors = []
-        for by in target.passed if target.method not in READS else ():
-            before = target._replace(url=f"{by}/", origin=by, passed=())
+        for by in () if to.method in READS else to.passed:
+            before = to._replace(url=f"{by}/", origin=by, passed=())
             redirectors.append(self._situation(before, by, hosts))
-        elsewhere = target.start is not None and target.start != origin
         return Situation(  # by position, which costs a third
             origin,
-            self.requested,
-            self.chosen,
+            self._requested,
+            not self.is_default,
             None if hosts is None else bool(listed),
-            target.once,
-            bool(target.passed),
-            elsewhere,
+            to.once,
+            bool(to.passed),
+            to.elsewhere,
             tuple(redirectors),
-            carries_credential(target.url),
+            carries_credential(to.url),
             plain,
         )
 
     def _hosts(self) -> tuple[HostPattern, ...] | None:
         """Return where tokens may go: by `hosts=`, else by the environment."""
         if self.hosts:
-            return parse_hosts(self.hosts)
-        text = os.environ.get("REQUESTS_SCITOKENS_HOSTS", "").strip()
-        if not text:
+            hosts = self.hosts
+            return parse_hosts(hosts if isinstance(hosts, str) else tuple(hosts))
+        text = os.environ.get("REQUESTS_SCITOKENS_HOSTS")
+        if not text or text.isspace():
             return None
         try:
             return parse_hosts(text)
         except ValueError as error:
-            if self.chosen:
+            if not self.is_default:
                 raise ValueError(f"REQUESTS_SCITOKENS_HOSTS: {error}") from None
             if state.first_time("hosts", text):
                 state.log.warning("no token is sent; REQUESTS_SCITOKENS_HOSTS: %s", error)
             return ()
 
-    def find(self, target: Target) -> Found:
+    def _find(self, to: Target) -> Found:
         """Get the token from where the caller said, or discover it."""
         given, name = self.token, "the token given with token="
         if callable(given):
-            if target.start is not None and target.start != target.origin:
-                if target.earlier is not None:
-                    return Found(target.earlier, "the token for the caller's own URL")
+            if to.elsewhere:
+                if to.earlier is not None:
+                    return Found(to.earlier, "the token for the caller's own URL")
                 reason = "a token function is not asked where a redirect leads elsewhere"
                 return Found(reason=reason, silent=True)
-            given = given(target.url)
-            error = objection(given, "what the token function returned")
-            if error is not None:
-                given = None  # the traceback may be shown with what its frames hold
-                raise error
+            given = check(given(to.url), "what the token function returned")
             name = "the token that the token function returned"
             if given is None:
                 reason = "the token function returned None for this URL"
@@ -206,10 +200,10 @@ class Source(NamedTuple):
         if given is False:
             return Found(reason="token=False was given", silent=True)
         if given is None or given is True:
-            if self.finds is None:
-                wanted = (target.origin, target.method, self.audience, target.refused)
-                return find(Wanted(*wanted))
-            given, name = self.finds(target.url), "the token that the handler's class found"
+            own_way = self._own_way()
+            if own_way is None:
+                return find(to, strings(self.audience, "audience="))
+            given, name = own_way(to.url), "the token that the handler's class found"
             if given is None or given is False:
                 return Found(reason="the handler's class found no token")
         return Found(BearerToken.parse(serialize_token(given)), name)
@@ -252,19 +246,23 @@ def _leaves_by_proxy(url: str, proxies: dict[str, str] | None) -> bool:
     return split.scheme.startswith("socks") or not is_loopback(split.hostname or "")
 
 
-def objection(given: object, what: str) -> Exception | None:
-    """Return the error if this cannot be a token; it does not quote it."""
+def check(given: Any, what: str) -> Any:
+    """Return what was given for a token, unless it cannot be one; nothing quotes it."""
+    problem = None
     if isinstance(given, (str, bytes)):
         try:
             BearerToken.parse(given)
         except MalformedTokenError as error:
-            return MalformedTokenError(f"{what} is not a bearer token: {error}")
+            problem = MalformedTokenError(f"{what} is not a bearer token: {error}")
     elif not (given is None or isinstance(given, bool) or hasattr(given, "serialize")):
-        return TypeError(
+        raise TypeError(
             f"{what} is of type {type(given).__name__}; a SciToken, a str or bytes, True, "
             "or a function that returns one of these was expected"
         )
-    return None
+    if problem is not None:
+        del given  # the traceback may be shown with what its frames hold
+        raise problem
+    return given
 
 
 def strings(value: str | Iterable[str] | None, what: str) -> tuple[str, ...]:

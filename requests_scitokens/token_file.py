@@ -48,24 +48,28 @@ def read_text(place: str, text: str, path: str = "") -> Lookup:
 
 
 def read_file(
-    place: str, path: str, *, own: bool = False, refused: tuple[BearerToken, ...] = ()
+    place: str,
+    path: str,
+    *,
+    owner: int | None = None,
+    refused: tuple[BearerToken, ...] = (),
 ) -> Lookup:
     """Read a token file, or give its last token while it is being rewritten.
 
-    With `own`, the file must belong to this user. The `refused` tokens are those that the
-    server has just answered with 401 or 403.
+    With an `owner`, the file must belong to that user. The `refused` tokens are those that
+    the server has just answered with 401 or 403.
     """
     key = path
     try:
-        if not os.path.isabs(path):  # the program may change its directory
-            key = os.path.join(os.getcwd(), path)
-        lookup = _read(place, path, own)
+        if not path.startswith("/"):  # the program may change its directory
+            key = os.path.abspath(path)
+        lookup = _read(place, path, owner)
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        lookup = Lookup(place, None, reason, False, path)
-    there = lookup.token if not lookup.reason else None
-    half = there is not None and _alike(there, refused)
-    for last in _last_tokens(key, None if half else there, time.monotonic()):
+        lookup = Lookup(place, None, error.strerror or type(error).__name__, False, path)
+    there = None if lookup.reason else lookup.token
+    if refused and there is not None and _alike(there, refused):
+        there = None
+    for last in _last_tokens(key, there, time.monotonic()):
         if not (_alike(last, refused) or last.expired()):
             if state.first_time("stands in", key, last):
                 state.log.info(
@@ -77,8 +81,11 @@ def read_file(
 
 def _alike(token: BearerToken, refused: tuple[BearerToken, ...]) -> bool:
     """Tell whether this is one of the refused tokens, or more or less of one."""
-    texts = [(token.serialized, one.serialized) for one in refused]
-    return any(one.startswith(other) or other.startswith(one) for one, other in texts)
+    for one in refused:
+        shorter, longer = sorted((token.serialized, one.serialized), key=len)
+        if longer.startswith(shorter):
+            return True
+    return False
 
 
 class _Last(NamedTuple):
@@ -87,7 +94,7 @@ class _Last(NamedTuple):
     token: BearerToken  # the last that could be used
     read: float  # when it was read
     since: float  # when it was read for the first time
-    before: BearerToken | None  # the one before
+    before: BearerToken | None = None  # the one before
     missing: float | None = None  # since when the file has given none
 
 
@@ -100,18 +107,18 @@ def _last_tokens(path: str, there: BearerToken | None, now: float) -> list[Beare
     longer, the last one was.
     """
     last = state.token_files.get(path)
-    text = there.serialized if there else ""
-    if there and not (
-        last and last.token != there and last.token.serialized.startswith(text)
-    ):
-        before, since = None, now
-        if last is not None and last.token == there:
-            before, since = last.before, last.since
-        elif last is not None:
-            half = text.startswith(last.token.serialized)
-            before = last.before if half else last.token
-        state.token_files.put(path, _Last(there, now, since, before))
-        return []
+    if there is not None:
+        if last is None:
+            last = _Last(there, now, now)
+        elif there == last.token:
+            last = _Last(there, now, last.since, last.before)
+        elif there.serialized.startswith(last.token.serialized):
+            last = _Last(there, now, now, last.before)
+        elif not last.token.serialized.startswith(there.serialized):
+            last = _Last(there, now, now, last.token)
+        if last.token == there:
+            state.token_files.put(path, last)
+            return []
     if last is None or now - last.read > RECENT:
         return []
     if last.missing is None:
@@ -123,17 +130,19 @@ def _last_tokens(path: str, there: BearerToken | None, now: float) -> list[Beare
     return found
 
 
-def _read(place: str, path: str, own: bool) -> Lookup:
-    descriptor = _open(path, own)
+def _read(place: str, path: str, owner: int | None) -> Lookup:
+    descriptor = _open(path, owner)
     try:
         # What is opened is what is judged: the path may be another file by now.
         status = os.fstat(descriptor)
-        problem = _unreadable(status, own)
-        if problem:
-            return Lookup(place, None, problem, True, path)
+        if not stat.S_ISREG(status.st_mode):
+            return Lookup(place, None, "it is not a regular file", True, path)
+        if owner not in (None, status.st_uid):
+            reason = f"it belongs to another user (uid {status.st_uid})"
+            return Lookup(place, None, reason, True, path)
         content = os.read(descriptor, LIMIT + 1)
-        while len(content) < status.st_size:  # a file system may give less at a time
-            more = os.read(descriptor, LIMIT + 1 - len(content))
+        while len(content) < min(status.st_size, LIMIT):
+            more = os.read(descriptor, LIMIT)  # a file system may give less at a time
             if not more:
                 break
             content += more
@@ -149,10 +158,10 @@ def _read(place: str, path: str, own: bool) -> Lookup:
     return lookup
 
 
-def _open(path: str, own: bool) -> int:
+def _open(path: str, owner: int | None) -> int:
     # A FIFO without a writer must not block.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
-    if not own:
+    if owner is None:
         return os.open(path, flags)
     try:
         return os.open(path, flags | os.O_NOFOLLOW)
@@ -161,19 +170,9 @@ def _open(path: str, own: bool) -> int:
         if not stat.S_ISLNK(status.st_mode):
             raise
         # It would make one of this user's other files the token, and so give it away.
-        if status.st_uid != os.geteuid():
+        if status.st_uid != owner:
             raise OSError(errno.EPERM, "it is another user's symbolic link") from None
     return os.open(path, flags)  # a link of one's own, which nobody else can replace
-
-
-def _unreadable(status: os.stat_result, own: bool) -> str:
-    if not stat.S_ISREG(status.st_mode):
-        return "it is not a regular file"
-    if status.st_size > LIMIT:
-        return f"it is longer than {LIMIT} bytes, and no token is"
-    if own and status.st_uid != os.geteuid():
-        return f"it belongs to another user (uid {status.st_uid})"
-    return ""
 
 
 def exposed(status: os.stat_result) -> bool:
@@ -182,12 +181,15 @@ def exposed(status: os.stat_result) -> bool:
 
 
 def _judge(place: str, path: str, content: bytes) -> Lookup:
+    if len(content) > LIMIT:
+        reason = f"it is longer than {LIMIT} bytes, and no token is"
+        return Lookup(place, None, reason, True, path)
     text = content.decode("latin-1").strip(WHITE_SPACE)  # no byte is left unjudged
     if text.startswith("{"):  # as HTCondor's credential monitors write it
         try:
             text = json.loads(text)["access_token"].strip(WHITE_SPACE)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return Lookup(place, None, "it is JSON without an access_token", True, path)
-    return (
-        read_text(place, text, path) if text else Lookup(place, None, "empty", False, path)
-    )
+    if not text:
+        return Lookup(place, None, "empty", False, path)
+    return read_text(place, text, path)

@@ -81,10 +81,10 @@ def test_text_that_is_no_token_is_refused_without_quoting_it(token):
 
 
 def test_an_audience_is_text_or_several():
-    assert HTTPSciTokenAuth(audience="a")._source().audience == ("a",)
-    assert HTTPSciTokenAuth(audience=["a", "b"])._source().audience == ("a", "b")
-    assert HTTPSciTokenAuth(audience=iter("ab"))._source().audience == ("a", "b")
-    assert HTTPSciTokenAuth()._source().audience == ()
+    assert HTTPSciTokenAuth(audience="a").audience == "a"
+    assert HTTPSciTokenAuth(audience=("a", "b")).audience == ["a", "b"]
+    assert HTTPSciTokenAuth(audience=iter("ab")).audience == ["a", "b"]
+    assert HTTPSciTokenAuth().audience is None
     with pytest.raises(TypeError, match="audience= takes a string or a list of strings"):
         HTTPSciTokenAuth(audience=[1])
 

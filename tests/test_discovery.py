@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from requests_scitokens import discovery
-from requests_scitokens.discovery import Found, Wanted, find, look_everywhere
+from requests_scitokens.discovery import Found, Target, find, look_everywhere
 from requests_scitokens.origin import Origin
 from requests_scitokens.token import LIMIT, BearerToken
 from requests_scitokens.token_file import Lookup
@@ -34,17 +34,17 @@ def found(
     origin: Origin | None = None, method: str = "GET", *, refused: tuple[str, ...] = ()
 ) -> str | None:
     tokens = tuple(BearerToken.parse(one) for one in refused)
-    token = find(Wanted(origin, method, refused=tokens)).token
+    token = find(Target("", origin, method, refused=tokens)).token
     return token and token.serialized
 
 
 def found_for(*audience: str, origin: Origin = STORAGE) -> str | None:
-    token = find(Wanted(origin, audience=audience)).token
+    token = find(Target("", origin), audience).token
     return token and token.serialized
 
 
 def passed(origin: Origin | None = None) -> list[str]:
-    return [str(lookup) for lookup in find(Wanted(origin)).passed]
+    return [str(lookup) for lookup in find(Target("", origin)).passed]
 
 
 @pytest.fixture(autouse=True)
@@ -431,7 +431,7 @@ def test_one_that_does_not_fit_ends_the_search_with_the_reason(
     fill_place(place, jwt(aud))
     if place != "/tmp":
         shared_file.write_text(jwt("mine"))
-    none = find(Wanted(STORAGE, audience=("mine", "yours")))
+    none = find(Target("", STORAGE), ("mine", "yours"))
     assert none.token is None
     assert none.reason.endswith(
         f"is for {whom}, not for mine, yours; get one for mine, yours"
@@ -441,7 +441,7 @@ def test_one_that_does_not_fit_ends_the_search_with_the_reason(
 
 def test_a_wanted_audience_cannot_break_the_line(token_file):
     token_file.write_text("token")
-    reason = find(Wanted(audience=("a\nb", "c" * 1000))).reason
+    reason = find(audience=("a\nb", "c" * 1000)).reason
     assert reason.isprintable()
     assert len(reason) < 1000
 
@@ -609,7 +609,7 @@ def test_why_each_file_was_not_chosen_is_kept(creds, token_file):
 
 def test_all_files_are_listed_where_all_places_are_looked_at(creds):
     creds(a="opaque", b=FOR_ANY, c=jwt())
-    said = [str(one).partition(": ")[2] for one in look_everywhere(Wanted(STORAGE))]
+    said = [str(one).partition(": ")[2] for one in look_everywhere(Target("", STORAGE))]
     assert said[4:7] == [
         "a token",
         "it is for ANY; another file there was chosen",
@@ -621,7 +621,7 @@ def test_a_malformed_file_ends_the_search_only_where_no_other_serves(creds, toke
     creds(a="not a token", b=FOR_OTHER)
     token_file.write_text("token")
     assert found(STORAGE) is None
-    assert "a.use" in find(Wanted(STORAGE)).reason
+    assert "a.use" in find(Target("", STORAGE)).reason
     assert found(OTHER) == FOR_OTHER
 
 

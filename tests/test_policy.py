@@ -270,7 +270,7 @@ def test_where_some_token_may_go_none_is_barred(at):
         (FOR_ANY, {"chosen": False}, "set REQUESTS_SCITOKENS_HOSTS=storage.example.org"),
         (FOR_ANY, AWAY, "a redirect led here, and the token is for any server; if it"),
         (FOR_ANOTHER, AWAY, "a redirect led here, and the token is for another server"),
-        (FOR_THIS, AWAY, "a redirect led here, and the token is for this server"),
+        (FOR_THIS, AWAY, "the token is for this server"),
         (FOR_THIS, {}, "the token is for this server"),
         (FOR_ANY, {}, "it waits for a 401 or 403"),
         (FOR_ANY, {"once": True}, "an upload cannot wait"),

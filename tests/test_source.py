@@ -14,9 +14,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from scitokens import SciToken
 
 from requests_scitokens import source, state
+from requests_scitokens.discovery import Target
 from requests_scitokens.origin import Origin, origin_of
 from requests_scitokens.policy import Action
-from requests_scitokens.source import Decision, Source, Target
+from requests_scitokens.source import Decision, Source
 from requests_scitokens.token import BearerToken, MalformedTokenError
 
 STORAGE = "https://storage.example.org"
@@ -34,6 +35,13 @@ def redirected(url: str = DATA, **facts: Any) -> Target:
     return to(url, start=START, passed=(START,), **facts)
 
 
+def said(*arguments: Any, chosen: bool = True, finds: Any = None, **options: Any) -> Source:
+    source = Source(*arguments, **options)
+    source.is_default = not chosen
+    source._own_way = lambda: finds
+    return source
+
+
 class Serializable:
     def serialize(self):
         return "abc"
@@ -44,7 +52,7 @@ class Serializable:
 
 @pytest.mark.parametrize("given", ["abc", b"abc", True, False, None, Serializable()])
 def test_what_may_be_a_token_passes(given):
-    assert source.objection(given, "token=") is None
+    assert source.check(given, "token=") is given
 
 
 @pytest.mark.parametrize("given", ["secret secret", b"secret\x00", ""])
@@ -52,7 +60,7 @@ def test_text_that_is_no_token_is_refused_without_quoting_it(given):
     with pytest.raises(
         MalformedTokenError, match=r"^token= is not a bearer token"
     ) as caught:
-        raise source.objection(given, "token=")
+        source.check(given, "token=")
     assert "secret" not in str(caught.value)
 
 
@@ -60,7 +68,7 @@ def test_text_that_is_no_token_is_refused_without_quoting_it(given):
 def test_anything_else_is_a_type_error_that_says_what_was_expected(given):
     kind = type(given).__name__
     with pytest.raises(TypeError, match=f"token= is of type {kind}; a SciToken, a str"):
-        raise source.objection(given, "token=")
+        source.check(given, "token=")
 
 
 @pytest.mark.parametrize(
@@ -91,8 +99,8 @@ def test_anything_but_strings_is_a_type_error(value):
     ids=repr,
 )
 def test_what_was_requested_and_what_can_be_renewed(token, force, requested, renews):
-    given = Source(token, force=force)
-    assert (given.requested, given.renews) == (requested, renews)
+    given = said(token, force=force)
+    assert (given._requested, given._renews) == (requested, renews)
 
 
 # --- which token it is
@@ -100,7 +108,7 @@ def test_what_was_requested_and_what_can_be_renewed(token, force, requested, ren
 
 @pytest.mark.parametrize("given", ["abc", b"abc\n", Serializable()])
 def test_a_given_token_is_used_as_it_is(given):
-    found = Source(given).find(to())
+    found = said(given)._find(to())
     assert found.token == BearerToken("abc")
     assert found.name == "the token given with token="
 
@@ -109,13 +117,13 @@ def test_a_given_scitoken_is_used_as_it_was_serialised(issuer):
     text = issuer.mint(lifetime=-60)
     scitoken = SciToken.deserialize(issuer.mint(), public_key=issuer.public_key)
     scitoken._serialized_token = text
-    assert Source(scitoken).find(to()).token == BearerToken(text)
+    assert said(scitoken)._find(to()).token == BearerToken(text)
 
 
 @pytest.mark.parametrize("token", [None, True])
 def test_a_token_is_discovered(issuer, token_file, token):
     token_file.write_text(issuer.mint())
-    found = Source(token).find(to())
+    found = said(token)._find(to())
     assert found.token == BearerToken(token_file.read_text())
     assert found.name == f"the token in $XDG_RUNTIME_DIR/{token_file.name} ({token_file})"
 
@@ -131,25 +139,25 @@ def test_discovery_is_told_what_the_token_is_wanted_for(tmp_path, monkeypatch, i
         tokens[name] = issuer.mint(options.pop("scopes"), **options)
         (tmp_path / f"{name}.use").write_text(tokens[name])
     read, mine = BearerToken(tokens["read"]), BearerToken(tokens["mine"])
-    assert Source(audience=("mine",)).find(to()).token == mine
-    assert Source().find(to(method="PUT")).token == BearerToken(tokens["write"])
-    assert Source().find(to(refused=(mine,))).token == read
+    assert said(audience="mine")._find(to()).token == mine
+    assert said()._find(to(method="PUT")).token == BearerToken(tokens["write"])
+    assert said()._find(to(refused=(mine,))).token == read
 
 
 def test_where_discovery_finds_none_there_is_a_reason():
-    found = Source().find(to())
+    found = said()._find(to())
     assert (found.token, found.silent) == (None, False)
     assert found.reason.startswith("no token was found")
 
 
 def test_false_is_no_token_and_no_message():
-    found = Source(token=False).find(to())
+    found = said(token=False)._find(to())
     assert (found.token, found.silent) == (None, True)
 
 
 def test_a_function_is_asked_with_the_url():
     asked = []
-    found = Source(lambda url: asked.append(url) or "abc").find(to())
+    found = said(lambda url: asked.append(url) or "abc")._find(to())
     assert found.token == BearerToken("abc")
     assert found.name == "the token that the token function returned"
     assert asked == [DATA]
@@ -157,7 +165,7 @@ def test_a_function_is_asked_with_the_url():
 
 def test_none_from_a_function_is_no_token_and_nothing_is_discovered(token_file):
     token_file.write_text("discovered")
-    found = Source(lambda _: None).find(to())
+    found = said(lambda _: None)._find(to())
     assert (found.token, found.silent) == (None, True)
     assert found.reason == "the token function returned None for this URL"
 
@@ -165,20 +173,20 @@ def test_none_from_a_function_is_no_token_and_nothing_is_discovered(token_file):
 @pytest.mark.parametrize(("given", "token"), [(True, "discovered"), (False, None)])
 def test_a_function_may_have_the_token_discovered_or_say_no(token_file, given, token):
     token_file.write_text("discovered")
-    found = Source(lambda _: given).find(to()).token
+    found = said(lambda _: given)._find(to()).token
     assert (found and found.serialized) == token
 
 
 def test_a_function_is_not_asked_where_a_redirect_leads_elsewhere():
     asked = []
-    given = Source(lambda url: asked.append(url) or "abc")
-    found = given.find(redirected())
+    given = said(lambda url: asked.append(url) or "abc")
+    found = given._find(redirected())
     assert (found.token, found.silent) == (None, True)
     earlier = BearerToken("earlier")
-    assert given.find(redirected(earlier=earlier)).token == earlier
+    assert given._find(redirected(earlier=earlier)).token == earlier
     assert asked == []
     here = origin_of(DATA)
-    assert given.find(to(start=here, passed=(here,))).token == BearerToken("abc")
+    assert given._find(to(start=here, passed=(here,))).token == BearerToken("abc")
 
 
 @pytest.mark.parametrize(
@@ -186,13 +194,13 @@ def test_a_function_is_not_asked_where_a_redirect_leads_elsewhere():
 )
 def test_what_a_function_may_not_return_is_an_error_that_does_not_quote_it(given, error):
     with pytest.raises(error, match="what the token function returned") as caught:
-        Source(lambda _: given).find(to())
+        said(lambda _: given)._find(to())
     assert "secret" not in str(caught.value)
     frames, entry = [], caught.tb
     while entry:
         frames.append(entry.tb_frame)
         entry = entry.tb_next
-    here = [one for one in frames if one.f_code.co_name == "find"]
+    here = [one for one in frames if one.f_code.co_name in ("_find", "check")]
     assert here
     assert all("secret" not in repr(one.f_locals.get("given")) for one in here)
 
@@ -202,13 +210,13 @@ def test_an_error_of_the_function_is_the_callers():
         raise LookupError(url)
 
     with pytest.raises(LookupError, match=DATA):
-        Source(fail).decide(to())
+        said(fail)._decide(to())
 
 
 def test_a_subclass_may_find_tokens_in_its_own_way(token_file):
     token_file.write_text("discovered")
     asked = []
-    found = Source(finds=lambda url: asked.append(url) or "abc").find(to())
+    found = said(finds=lambda url: asked.append(url) or "abc")._find(to())
     assert found.token == BearerToken("abc")
     assert found.name == "the token that the handler's class found"
     assert asked == [DATA]
@@ -217,7 +225,7 @@ def test_a_subclass_may_find_tokens_in_its_own_way(token_file):
 @pytest.mark.parametrize("given", [None, False])
 def test_or_find_none(token_file, given):
     token_file.write_text("discovered")
-    found = Source(finds=lambda _: given).find(to())
+    found = said(finds=lambda _: given)._find(to())
     assert (found.token, found.silent) == (None, False)
 
 
@@ -227,8 +235,8 @@ def test_or_find_none(token_file, given):
 def test_the_decision_has_the_token_only_where_it_may_be_sent(token_file):
     token_file.write_text("abc")
     token = BearerToken("abc")
-    waits, listed = Source().decide(to()), Source(hosts=STORAGE).decide(to())
-    other, elsewhere = Source(hosts="a.org").decide(to()), Source().decide(redirected())
+    waits, listed = said()._decide(to()), said(hosts=STORAGE)._decide(to())
+    other, elsewhere = said(hosts="a.org")._decide(to()), said()._decide(redirected())
     assert (waits.action, waits.token, waits.attached) == (WAIT, token, None)
     assert (listed.action, listed.token, listed.attached) == (ATTACH, token, token)
     assert (other.action, other.token, other.found.token) == (NEVER, None, None)
@@ -242,24 +250,24 @@ def test_the_decision_has_the_token_only_where_it_may_be_sent(token_file):
 def test_an_origin_that_has_accepted_the_token_gets_it_at_once(token_file):
     token_file.write_text("abc")
     state.accepted.put((origin_of(DATA), BearerToken("abc").holder), True)
-    assert Source().decide(to()).action is ATTACH
-    assert Source().decide(to(f"{STORAGE}:1094/data")).action is WAIT
-    assert Source(chosen=False).decide(to()).action is NEVER
+    assert said()._decide(to()).action is ATTACH
+    assert said()._decide(to(f"{STORAGE}:1094/data")).action is WAIT
+    assert said(chosen=False)._decide(to()).action is NEVER
 
 
 def test_an_upload_does_not_wait(token_file):
     token_file.write_text("abc")
-    assert Source().decide(to(method="PUT", once=True)).action is ATTACH
+    assert said()._decide(to(method="PUT", once=True)).action is ATTACH
 
 
 def test_no_token_is_looked_for_where_none_may_go():
     def fail(url: str) -> str:
         raise AssertionError(url)
 
-    for given in (Source(fail, hosts="a.org"), Source(fail)):
+    for given in (said(fail, hosts="a.org"), said(fail)):
         url = DATA if given.hosts else "http://storage.example.org/"
-        assert given.decide(to(url)).action is NEVER
-        assert given.bars(to(url))
+        assert given._decide(to(url)).action is NEVER
+        assert given._bars(to(url))
 
 
 @pytest.mark.parametrize(
@@ -281,38 +289,38 @@ def test_no_token_is_looked_for_where_none_may_go():
     ids=str,
 )
 def test_where_no_token_at_all_may_go(facts, url, bars):
-    assert Source(**facts).bars(to(url)) is bars
+    assert said(**facts)._bars(to(url)) is bars
 
 
 def test_a_url_without_a_certain_host_gets_no_token():
-    decision = Source("abc").decide(to("ftp://storage.example.org/"))
+    decision = said("abc")._decide(to("ftp://storage.example.org/"))
     assert decision.action is NEVER
     assert decision.reason.startswith("the URL does not say for certain which host")
 
 
 def test_a_request_without_a_url_yet_has_the_token_if_it_was_requested():
-    assert Source("abc").decide(to("")).attached == BearerToken("abc")
-    assert Source().decide(to("")).action is NEVER
-    assert Source("abc", hosts="a.org").decide(to("")).action is NEVER
+    assert said("abc")._decide(to("")).attached == BearerToken("abc")
+    assert said()._decide(to("")).action is NEVER
+    assert said("abc", hosts="a.org")._decide(to("")).action is NEVER
 
 
 @pytest.mark.parametrize("method", ["PUT", "POST", "DELETE", "COPY"])
 def test_a_redirected_write_goes_only_where_both_servers_may_have_the_token(method):
     one, both = "storage.example.org", "storage.example.org, start.example.org"
     target = redirected(method=method)
-    assert Source("abc", hosts=one).decide(target).action is NEVER
-    assert Source("abc", hosts=both).decide(target).action is ATTACH
+    assert said("abc", hosts=one)._decide(target).action is NEVER
+    assert said("abc", hosts=both)._decide(target).action is ATTACH
     read = redirected(method="GET")
-    assert Source("abc", hosts=one).decide(read).action is ATTACH
+    assert said("abc", hosts=one)._decide(read).action is ATTACH
 
 
 def test_a_redirected_write_from_plain_http_goes_nowhere():
     plain = Origin("http", "start.example.org", 80)
     target = to(method="PUT", start=plain, passed=(plain,))
     hosts = "storage.example.org, start.example.org"
-    assert Source("abc", hosts=hosts).decide(target).action is NEVER
+    assert said("abc", hosts=hosts)._decide(target).action is NEVER
     listed = "storage.example.org, http://start.example.org"
-    assert Source("abc", hosts=listed).decide(target).action is ATTACH
+    assert said("abc", hosts=listed)._decide(target).action is ATTACH
 
 
 LOCAL = "http://localhost:8080/"
@@ -336,9 +344,9 @@ LOCAL = "http://localhost:8080/"
     ids=str,
 )
 def test_plain_http_to_this_machine_may_leave_it_by_a_proxy(proxies, action):
-    assert Source("abc").decide(to(LOCAL, proxies=proxies)).action is action
-    listed = Source("abc", hosts="http://localhost:8080")
-    assert listed.decide(to(LOCAL, proxies=proxies)).action is ATTACH
+    assert said("abc")._decide(to(LOCAL, proxies=proxies)).action is action
+    listed = said("abc", hosts="http://localhost:8080")
+    assert listed._decide(to(LOCAL, proxies=proxies)).action is ATTACH
 
 
 @pytest.mark.parametrize(
@@ -347,11 +355,11 @@ def test_plain_http_to_this_machine_may_leave_it_by_a_proxy(proxies, action):
 def test_the_environments_proxies_count_where_no_others_are_known(
     monkeypatch, no_proxy, action
 ):
-    assert Source("abc").decide(to(LOCAL)).action is ATTACH
+    assert said("abc")._decide(to(LOCAL)).action is ATTACH
     monkeypatch.setenv("http_proxy", "http://proxy.example.org:3128")
     monkeypatch.setenv("no_proxy", no_proxy)
-    assert Source("abc").decide(to(LOCAL)).action is action
-    assert Source("abc").decide(to(LOCAL, proxies={})).action is ATTACH
+    assert said("abc")._decide(to(LOCAL)).action is action
+    assert said("abc")._decide(to(LOCAL, proxies={})).action is ATTACH
 
 
 @pytest.mark.parametrize("platform", ["darwin", "win32"])
@@ -361,7 +369,7 @@ def test_where_the_system_itself_has_proxies_requests_is_asked(monkeypatch, plat
     monkeypatch.setattr(sys, "platform", platform)
     proxies = {"http": "http://proxy.example.org:3128"}
     monkeypatch.setattr(requests.utils, "get_environ_proxies", lambda url: proxies)
-    assert Source("abc").decide(to(LOCAL)).action is NEVER
+    assert said("abc")._decide(to(LOCAL)).action is NEVER
 
 
 # --- hosts from the environment
@@ -371,25 +379,25 @@ def test_where_the_system_itself_has_proxies_requests_is_asked(monkeypatch, plat
 def test_hosts_come_from_the_environment(monkeypatch, token_file, chosen):
     token_file.write_text("abc")
     monkeypatch.setenv("REQUESTS_SCITOKENS_HOSTS", "a.org, storage.example.org")
-    assert Source(chosen=chosen).decide(to()).action is ATTACH
-    assert Source(chosen=chosen).decide(to("https://b.org/")).action is NEVER
+    assert said(chosen=chosen)._decide(to()).action is ATTACH
+    assert said(chosen=chosen)._decide(to("https://b.org/")).action is NEVER
 
 
 def test_hosts_of_the_handler_come_first(monkeypatch):
     monkeypatch.setenv("REQUESTS_SCITOKENS_HOSTS", "not understood")
-    assert Source("abc", hosts="storage.example.org").decide(to()).action is ATTACH
+    assert said("abc", hosts="storage.example.org")._decide(to()).action is ATTACH
 
 
 @pytest.mark.parametrize("text", ["", "  "])
 def test_empty_is_not_set(monkeypatch, token_file, text):
     token_file.write_text("abc")
     monkeypatch.setenv("REQUESTS_SCITOKENS_HOSTS", text)
-    assert Source().decide(to()).action is WAIT
+    assert said()._decide(to()).action is WAIT
 
 
 def test_hosts_that_are_not_understood_are_an_error_for_a_chosen_handler(monkeypatch):
     monkeypatch.setenv("REQUESTS_SCITOKENS_HOSTS", "*.org")
-    for ask in (Source("abc").decide, Source("abc").bars):
+    for ask in (said("abc")._decide, said("abc")._bars):
         with pytest.raises(
             ValueError, match=r"^REQUESTS_SCITOKENS_HOSTS: '\*\.org' cannot"
         ):
@@ -402,7 +410,7 @@ def test_a_default_one_sends_nothing_and_says_so_once(
     token_file.write_text(issuer.mint(audience=STORAGE))
     monkeypatch.setenv("REQUESTS_SCITOKENS_HOSTS", "*.org")
     for _ in range(3):
-        assert Source(chosen=False).decide(to()).action is NEVER
+        assert said(chosen=False)._decide(to()).action is NEVER
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert record.getMessage().startswith(
@@ -417,21 +425,21 @@ def test_a_default_one_sends_nothing_and_says_so_once(
 def test_that_a_listed_server_got_no_token_is_said_once_for_each_reason(
     caplog, token_file, chosen
 ):
-    listed = Source(hosts="*.example.org", chosen=chosen)
+    listed = said(hosts="*.example.org", chosen=chosen)
     for url in (DATA, DATA, "https://other.example.org/"):
-        assert listed.decide(to(url)).action is NEVER
+        assert listed._decide(to(url)).action is NEVER
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert record.getMessage().startswith(f"no token was sent to {STORAGE}: no token was f")
     token_file.write_text("not a token")
-    listed.decide(to())
+    listed._decide(to())
     assert "not a bearer token" in caplog.messages[1]
 
 
 def test_what_a_function_says_no_to_is_not_said(caplog):
-    Source(lambda _: None, hosts="*.example.org").decide(to())
-    Source(token=False, hosts="*.example.org").decide(to())
-    Source().decide(to())
+    said(lambda _: None, hosts="*.example.org")._decide(to())
+    said(token=False, hosts="*.example.org")._decide(to())
+    said()._decide(to())
     assert not caplog.records
 
 
@@ -443,7 +451,7 @@ def for_any_server(token_file):
 @pytest.mark.usefixtures("for_any_server")
 def test_the_autopatch_says_once_that_hosts_is_not_set(caplog):
     for url in (DATA, DATA, "https://other.example.org/"):
-        assert Source(chosen=False).decide(to(url)).action is NEVER
+        assert said(chosen=False)._decide(to(url)).action is NEVER
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     text = record.getMessage()
@@ -463,40 +471,40 @@ def test_the_autopatch_says_once_that_hosts_is_not_set(caplog):
     ids=str,
 )
 def test_not_where_the_token_could_not_have_gone_anyway(caplog, url, facts):
-    Source(chosen=False).decide(to(url, **facts))
+    said(chosen=False)._decide(to(url, **facts))
     assert not caplog.records
 
 
 @pytest.mark.usefixtures("for_any_server")
 def test_not_where_hosts_is_set_or_the_handler_was_chosen(caplog, monkeypatch):
-    Source().decide(to())
+    said()._decide(to())
     monkeypatch.setenv("REQUESTS_SCITOKENS_HOSTS", "a.org")
-    Source(chosen=False).decide(to())
+    said(chosen=False)._decide(to())
     assert not caplog.records
 
 
 def test_not_where_the_token_is_for_another_server(caplog, issuer, token_file):
     token_file.write_text(issuer.mint(audience="https://other.example.org"))
-    Source(chosen=False).decide(to())
+    said(chosen=False)._decide(to())
     assert not caplog.records
 
 
 @pytest.mark.usefixtures("for_any_server")
 def test_not_in_the_workers_of_a_program(caplog, monkeypatch):
     monkeypatch.setattr(multiprocessing, "parent_process", object)
-    Source(chosen=False).decide(to())
+    said(chosen=False)._decide(to())
     assert not caplog.records
     monkeypatch.delitem(sys.modules, "multiprocessing")
-    Source(chosen=False).decide(to())
+    said(chosen=False)._decide(to())
     assert len(caplog.records) == 1
 
 
 def test_each_decision_is_logged_at_debug_without_token_or_query(caplog, token_file):
     caplog.set_level(logging.DEBUG, "requests_scitokens")
     token_file.write_text("secret-token")
-    Source().decide(to(f"{DATA}?secret=1"))
-    Source(token=False).decide(to())
-    Source("secret-token").decide(to("ftp://storage.example.org/"))
+    said()._decide(to(f"{DATA}?secret=1"))
+    said(token=False)._decide(to())
+    said("secret-token")._decide(to("ftp://storage.example.org/"))
     assert [record.levelno for record in caplog.records] == [logging.DEBUG] * 3
     name = f"the token in $XDG_RUNTIME_DIR/{token_file.name} ({token_file})"
     assert caplog.messages[:2] == [
@@ -544,6 +552,6 @@ def test_a_scitoken_with_its_key_is_serialised_once_and_not_again(monkeypatch):
 
 
 def test_a_decision_shows_no_token():
-    decision = Source("secret-token").decide(to())
+    decision = said("secret-token")._decide(to())
     assert isinstance(decision, Decision)
     assert "secret" not in repr(decision)

@@ -525,12 +525,12 @@ def give_away(monkeypatch: pytest.MonkeyPatch, path: Path) -> Path:
 
 def test_a_file_of_ones_own_is_read(path):
     path.write_text("token")
-    assert look(path, own=True).token == BearerToken("token")
+    assert look(path, owner=os.geteuid()).token == BearerToken("token")
 
 
 def test_another_users_file_is_not_read(path, stranger):
     path.write_text("token")
-    lookup = look(path, own=True)
+    lookup = look(path, owner=os.geteuid())
     owner = path.stat().st_uid
     assert (lookup.token, lookup.ends) == (None, True)
     assert lookup.reason == f"it belongs to another user (uid {owner})"
@@ -544,7 +544,7 @@ def test_elsewhere_it_is(path, stranger):
 def test_another_users_link_is_not_followed_even_to_ones_own_file(path, tmp_path, stranger):
     (tmp_path / "mine").write_text("token")
     path.symlink_to(tmp_path / "mine")
-    lookup = look(path, own=True)
+    lookup = look(path, owner=os.geteuid())
     assert (lookup.token, lookup.reason) == (None, "it is another user's symbolic link")
 
 
@@ -552,7 +552,7 @@ def test_another_users_link_is_not_followed_even_to_ones_own_file(path, tmp_path
 def test_a_link_of_ones_own_is_followed(path, tmp_path, own):
     (tmp_path / "mine").write_text("token")
     path.symlink_to(tmp_path / "mine")
-    assert look(path, own=own).token == BearerToken("token")
+    assert look(path, owner=os.geteuid() if own else None).token == BearerToken("token")
 
 
 def test_a_link_of_ones_own_to_another_users_file_is_followed_but_not_read(
@@ -560,14 +560,14 @@ def test_a_link_of_ones_own_to_another_users_file_is_followed_but_not_read(
 ):
     (tmp_path / "theirs").write_text("token")
     path.symlink_to(give_away(monkeypatch, tmp_path / "theirs"))
-    lookup = look(path, own=True)
+    lookup = look(path, owner=os.geteuid())
     assert (lookup.token, lookup.reason) == (None, "it belongs to another user (uid 4242)")
 
 
 def test_a_file_that_cannot_be_opened_is_not_taken_for_a_link(path, monkeypatch):
     path.write_text("token")
     deny(monkeypatch, PermissionError(13, "Permission denied"))
-    assert look(path, own=True).reason == "Permission denied"
+    assert look(path, owner=os.geteuid()).reason == "Permission denied"
 
 
 @pytest.mark.parametrize("by", ["rename", "symlink_to", "hardlink_to"])
@@ -586,7 +586,7 @@ def test_a_file_that_is_another_users_when_it_is_opened_is_not_read(
         return really(*args)
 
     monkeypatch.setattr(os, "open", late)
-    assert look(path, own=True).reason == "it belongs to another user (uid 4242)"
+    assert look(path, owner=os.geteuid()).reason == "it belongs to another user (uid 4242)"
 
 
 def test_what_is_put_in_its_place_after_it_was_opened_does_not_count(
@@ -602,7 +602,7 @@ def test_what_is_put_in_its_place_after_it_was_opened_does_not_count(
         return descriptor
 
     monkeypatch.setattr(os, "open", early)
-    assert look(path, own=True).token == BearerToken("mine")
+    assert look(path, owner=os.geteuid()).token == BearerToken("mine")
 
 
 # --- files that others can read

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import cast
 
 from requests_scitokens import __version__
-from requests_scitokens.discovery import Wanted, look_everywhere
+from requests_scitokens.discovery import Target, look_everywhere
 from requests_scitokens.origin import origin_of
-from requests_scitokens.source import Target, as_scitoken
+from requests_scitokens.source import as_scitoken
 from requests_scitokens.token import BearerToken, plain
 
 from .advice import advise
@@ -35,8 +35,8 @@ def diagnose(
     verify : bool, optional
         Whether the token's signature is checked against its issuer's keys.
     """
-    origin = origin_of(url)
-    lookups = list(look_everywhere(Wanted(origin, method)))
+    target = Target(url or "", origin_of(url), method)
+    lookups = list(look_everywhere(target))
     known = KnownTokens()
     known.add(lookup.token.serialized for lookup in lookups if lookup.token)
     used, places = search(lookups)
@@ -48,7 +48,6 @@ def diagnose(
         "advice": [],
     }
     if url is not None:
-        target = Target(url, origin, method)
         found = ways(target, facts["autopatch"]["hosts_problem"])
         facts["url"] = {"shown": shown(url), "ways": found}
         facts["usable"] = found[0]["sends"]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from requests_scitokens.discovery import Target
 from requests_scitokens.policy import Action
-from requests_scitokens.source import Source, Target
+from requests_scitokens.source import Source
 
 from .facts import Way
+
+_DEFAULT = Source()
+_DEFAULT.is_default = True
 
 #: The ways, in the order in which they are shown; the first is what most programs use.
 WAYS = {
     "auth=HTTPSciTokenAuth(), get(), Session": Source(),
     "force=True": Source(force=True),
-    "the autopatch": Source(chosen=False),
+    "the autopatch": _DEFAULT,
 }
 
 
@@ -31,7 +35,7 @@ def ways(target: Target, hosts_problem: str) -> list[Way]:
         Way(
             way=name,
             sends=False,
-            action="raise a ValueError" if source.chosen else Action.NEVER.value,
+            action=Action.NEVER.value if source.is_default else "raise a ValueError",
             why=hosts_problem,
         )
         for name, source in WAYS.items()
@@ -39,11 +43,11 @@ def ways(target: Target, hosts_problem: str) -> list[Way]:
 
 
 def _way(name: str, source: Source, target: Target) -> Way:
-    decision = source.decide(target)
+    decision = source._decide(target)
     action, reason = decision.action.value, decision.reason
     if decision.found.reason:
         reason = "there is no usable token (see above)"
     # Where no token may go, nobody has looked for one yet.
-    if source.force and (decision.found.token or source.find(target).token) is None:
+    if source.force and (decision.found.token or source._find(target).token) is None:
         action = "raise a TokenNotFoundError"
     return Way(way=name, sends=decision.token is not None, action=action, why=reason)
