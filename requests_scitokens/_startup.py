@@ -1,8 +1,8 @@
 """What the `.pth` file calls; standard library only.
 
-At this point of the interpreter's start, site-packages are still being set up: an
-import costs every program, and an exception would be a traceback in front of the
-program's own output. So nothing happens here but to wait for `requests`.
+Python is still setting up site-packages then: an import costs every program, and an
+exception would be a traceback in front of the program's own output. So nothing happens
+here but to wait for `requests`.
 """
 
 import os
@@ -34,18 +34,15 @@ def start() -> None:
         return
     if setting not in ON:
         _complain(f"{VARIABLE} is neither 1 (true, yes, on) nor 0 (false, no, off)")
-    elif not any(_is_ours(finder) for finder in sys.meta_path):
+        return
+    # By name: another layer's file may have brought a class of its own.
+    kinds = [(type(one).__module__, type(one).__name__) for one in sys.meta_path]
+    if (__name__, "_Finder") not in kinds:
         sys.meta_path.insert(0, _Finder())
         if "requests" in sys.modules:
             # Another start-up file was first. Where a thread of its own is still
             # importing it, importing the patch waits for that.
             _enable()
-
-
-def _is_ours(finder: object) -> bool:
-    # By name: another layer's file may have brought a class of its own.
-    kind = type(finder)
-    return (kind.__module__, kind.__name__) == (__name__, _Finder.__name__)
 
 
 class _Finder:
@@ -70,37 +67,22 @@ class _Finder:
         thread = get_ident()
         if name != "requests" or thread in self._asking:
             return None
+        spec: ModuleSpec | None = None
         try:
             self._asking.add(thread)
-            spec = _ask_all(name, path, target)
+            for finder in tuple(sys.meta_path):
+                if spec is None and hasattr(finder, "find_spec"):
+                    spec = finder.find_spec(name, path, target)
         finally:
             self._asking.discard(thread)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(_eager(spec.loader))  # type: ignore[assignment]
+            # A lazy loader gives way to what is in it: the patch needs all of `requests`,
+            # and Python 3.13 cannot load lazily what is lazy already.
+            lazy = getattr(sys.modules.get("importlib.util"), "LazyLoader", ())
+            while isinstance(spec.loader, lazy):
+                spec.loader = spec.loader.loader
+            spec.loader = _Loader(spec.loader)  # type: ignore[assignment]
         return spec
-
-
-def _ask_all(
-    name: str, path: "Sequence[str] | None", target: "ModuleType | None"
-) -> "ModuleSpec | None":
-    for finder in tuple(sys.meta_path):
-        find_spec = getattr(finder, "find_spec", None)
-        spec: ModuleSpec | None = find_spec(name, path, target) if find_spec else None
-        if spec is not None:
-            return spec
-    return None
-
-
-def _eager(loader: "Any") -> "Any":
-    """Return what is in a lazy loader: the patch needs all of `requests`.
-
-    Who makes each finder lazy, as Mercurial does, makes this one lazy as well, and Python
-    3.13 cannot load lazily what is lazy already.
-    """
-    lazy = getattr(sys.modules.get("importlib.util"), "LazyLoader", None)
-    while lazy is not None and isinstance(loader, lazy):
-        loader = loader.loader
-    return loader
 
 
 class _Loader:
@@ -118,11 +100,7 @@ class _Loader:
     def __getattr__(self, name: str) -> "Any":
         # Also the two that are ours: Python asks which of them a loader has.
         theirs = getattr(self._theirs, name)
-        if name == "exec_module":
-            return self._exec
-        if name == "load_module":
-            return self._load
-        return theirs
+        return {"exec_module": self._exec, "load_module": self._load}.get(name, theirs)
 
     def _exec(self, module: "ModuleType") -> None:
         # First its own loader again: requests, and the program, see nothing of this.
@@ -170,14 +148,14 @@ def _enable() -> None:
 
 
 def _complain(problem: object) -> None:
-    """Say in one line that the program runs unpatched."""
+    """Say in one line, and once, that the program runs unpatched."""
     try:
         text = str(problem)
         if isinstance(problem, Exception):
             text = f"{type(problem).__name__}: {text}; `python -m pip check` may know why"
         line = f"requests-scitokens: not patching requests: {' '.join(text.split())}\n"
         if line in _complaints:
-            return  # a program may import requests, or try to, again and again
+            return
         _complaints.add(line)
         if sys.stderr is sys.__stderr__:
             # Past its buffer: what a full disk does not take would be tried again at the

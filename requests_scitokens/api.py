@@ -72,10 +72,9 @@ def options(url: str | bytes, **kwargs: Any) -> Response:
 
 
 def head(url: str | bytes, **kwargs: Any) -> Response:
-    """Send a HEAD request, and follow redirects. See `request`.
+    """Send a HEAD request, and follow redirects, which `requests.head` does not.
 
-    requests-scitokens 0.2.1 followed them, too, and `requests.head` does not: storage
-    servers redirect to where a file is.
+    Storage servers redirect to where a file is. See `request`.
     """
     return request("HEAD", url, **kwargs)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-from weakref import ReferenceType, ref
 
 from requests import PreparedRequest, RequestException, Response, Session, sessions
 from requests.auth import AuthBase
@@ -71,15 +70,8 @@ class HTTPSciTokenAuth(Source, AuthBase):
     <Response [200]>
     """
 
-    _session: ReferenceType[Session] | None = None
-
-    @classmethod
-    def _for(cls, session: Session, *, default: bool, **ours: Any) -> HTTPSciTokenAuth:
-        """Make one for a session, whose settings decide about proxies and `.netrc`."""
-        auth = cls(**ours)
-        auth._session = ref(session)
-        auth.is_default = default
-        return auth
+    #: The session that it was made for: its settings decide about proxies and `.netrc`.
+    _session: Callable[[], Session | None] = type(None)
 
     def _own_way(self) -> Callable[[str], Given] | None:
         own, ours = type(self), HTTPSciTokenAuth
@@ -111,7 +103,7 @@ class HTTPSciTokenAuth(Source, AuthBase):
 
     def __getstate__(self) -> dict[str, Any]:
         # A weak reference cannot be pickled, and would mean nothing elsewhere.
-        return {**self.__dict__, "_session": None}
+        return {**self.__dict__, "_session": type(None)}
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Send the token with the request, or wait for a 401 or 403.
@@ -136,8 +128,8 @@ class HTTPSciTokenAuth(Source, AuthBase):
             return
         ours = before.at(request) if before else exchange.Exchange(self, request.url)
         ours.handler = self
-        session = self._session() if self._session else None
-        decision = ours.decide(request, exchange.session_proxies(session, request.url))
+        proxies = exchange.session_proxies(self._session(), request.url)
+        decision = ours.decide(request, proxies)
         if self.force and decision.token is None and not ours.passed:
             # Where no token may go, nobody has looked for one yet.
             found = decision.found
@@ -150,8 +142,7 @@ class HTTPSciTokenAuth(Source, AuthBase):
 
     def _do_as_requests_would(self, request: PreparedRequest) -> None:
         """Use `.netrc` and `https://user:pass@host/`, as a session without auth does."""
-        session = self._session() if self._session else None
-        from_netrc = None
+        session, from_netrc = self._session(), None
         if session is None or session.trust_env:
             # Looked up where sessions look it up: that is the name that people replace.
             look = sessions.get_netrc_auth  # type: ignore[attr-defined]
@@ -176,8 +167,8 @@ class HTTPSciTokenAuth(Source, AuthBase):
     def handle_401(self, response: Response, **kwargs: Any) -> Response:
         """Retry a 401 or a 403 with the token, or with a renewed one, if possible.
 
-        Not only a Bearer challenge (RFC 6750 section 3) is answered: most storage servers
-        send none. The parameters are those of `handle_response`.
+        A Bearer challenge (RFC 6750 section 3) is not needed: most storage servers send
+        none. The parameters are those of `handle_response`.
         """
         return self._exchange_of(response).answer(response, kwargs)
 
@@ -198,8 +189,7 @@ class HTTPSciTokenAuth(Source, AuthBase):
         start = ours.start if ours is not None else None
         if start is None and response.history:
             start = origin_of(response.history[0].url)
-        request = getattr(response, "request", None)
-        return exchange.Exchange(self, getattr(request, "url", None), start)
+        return exchange.Exchange(self, getattr(response.request, "url", None), start)
 
     def generate_bearer_header(self, response: Response | None = None) -> str | None:
         """Return the `Authorization` field's value; `None` if there is no token.

@@ -76,7 +76,7 @@ class Exchange:
         self.token: BearerToken | None = None  # the token for the caller's own URL
         self.sent: BearerToken | None = None  # the token that was attached at once
         self._left: tuple[Origin, ...] = ()  # the origins whose redirects led on
-        self._request: Callable[[], PreparedRequest | None] = _gone
+        self._request: Callable[[], PreparedRequest | None] = type(None)  # not known
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         """Leave the default out: who unpickles its request need not have this package."""
@@ -86,7 +86,7 @@ class Exchange:
 
     def __getstate__(self) -> dict[str, Any]:
         # A weak reference means nothing elsewhere.
-        return {**self.__dict__, "_request": _gone}
+        return {**self.__dict__, "_request": type(None)}
 
     def at(self, request: PreparedRequest) -> Exchange:
         """Return the exchange of this request: a redirect copies the hook."""
@@ -105,20 +105,18 @@ class Exchange:
     ) -> Decision:
         """Find the token for the request as it is now, and decide what to do with it."""
         here = self.at(request)
-        decision: Decision = self.handler._decide(
-            Target(  # by position, which costs a third
-                request.url or "",
-                here.origin,
-                (request.method or "").upper(),
-                self.start,
-                here.passed,
-                resend.is_sent_once(request),
-                proxies,
-                refused,
-                self.token,
-            )
+        to = Target(  # by position, which costs a third
+            request.url or "",
+            here.origin,
+            (request.method or "").upper(),
+            self.start,
+            here.passed,
+            resend.is_sent_once(request),
+            proxies,
+            refused,
+            self.token,
         )
-        return decision
+        return self.handler._decide(to)  # type: ignore[no-any-return]
 
     def prepare(self, request: PreparedRequest, decision: Decision) -> None:
         """Attach the token, and see to it that the response comes back here.
@@ -345,10 +343,6 @@ def headers_of(message: object) -> Mapping[str, Any]:
     """Return the headers of a request or response, whatever a mock adapter made of it."""
     headers = getattr(message, "headers", None)
     return headers if isinstance(headers, Mapping) else {}
-
-
-def _gone() -> None:
-    """Stand in for a weak reference to a request."""
 
 
 def session_proxies(session: Session | None, url: str | None) -> dict[str, str] | None:

@@ -50,7 +50,7 @@ def parse_hosts(hosts: str | tuple[str, ...]) -> tuple[HostPattern, ...]:
 # Names below these belong to many organisations. A country's own second level, as in
 # example.co.uk, is a guess: the whole list (publicsuffix.org) is long and changes weekly;
 # these are the ones that a person would write.
-_PUBLIC_SUFFIX = re.compile(
+_PUBLIC_SUFFIX = (
     r"[^.]+|(?:ac|asn|asso|co|com|ed|edu|ernet|gc|gen|go|gob|gouv|gov|govt|gv|id|idf|ind"
     r"|ltd|me|mil|nat|ne|net|nhs|nic|nom|or|org|plc|police|re|res|sch|school)\.[a-z]{2}"
 )
@@ -72,7 +72,7 @@ def _parse_host(entry: str) -> HostPattern:
         problem = "a star stands only for names below another, as in *.example.org"
     elif found is None:
         problem = "it is not a host name"
-    elif wildcard and (is_address(found[0]) or _PUBLIC_SUFFIX.fullmatch(found[0])):
+    elif wildcard and (is_address(found[0]) or re.fullmatch(_PUBLIC_SUFFIX, found[0])):
         problem = "it would match far more than one organisation's hosts"
     else:
         return HostPattern(scheme or None, ("*." if wildcard else "") + found[0], found[1])

@@ -52,19 +52,14 @@ _START = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 
 @lru_cache(maxsize=10_000)  # two parsers take longer than all else here
 def _read(start: str) -> Origin | None:
-    scheme, authority = start.lower().split("://")
-    found = split_host_port(authority.rpartition("@")[2]) if _one_reading(start) else None
-    if found is None:
-        return None
-    return Origin(scheme, found[0], found[1] or DEFAULT_PORTS[scheme])
-
-
-def _one_reading(start: str) -> bool:
     try:
         one, other = urlsplit(start), parse_url(start)
-        return (one.hostname, one.port) == ((other.host or "").strip("[]"), other.port)
+        alike = (one.hostname, one.port) == ((other.host or "").strip("[]"), other.port)
     except (ValueError, HTTPError):
-        return False
+        return None
+    scheme, authority = start.lower().split("://")
+    found = split_host_port(authority.rpartition("@")[2]) if alike else None
+    return Origin(scheme, found[0], found[1] or DEFAULT_PORTS[scheme]) if found else None
 
 
 _HOST_PORT = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]:@/\\?#%\s]+)(?::([0-9]{1,5}))?")

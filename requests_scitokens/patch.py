@@ -12,6 +12,7 @@ from functools import cache
 from threading import Lock
 from types import ModuleType
 from typing import Any
+from weakref import ref
 
 import wrapt
 
@@ -79,7 +80,9 @@ def _give_default(session: Any) -> None:
         if isinstance(own, auth.HTTPSciTokenAuth) and own.is_default:
             own = session.auth = None  # that of the session that was copied
         if state.patching.on and own is None:
-            session.auth = auth.HTTPSciTokenAuth._for(session, default=True)
+            own = auth.HTTPSciTokenAuth()
+            own.is_default, own._session = True, ref(session)
+            session.auth = own
     except Exception as error:  # noqa: BLE001, the session may refuse it
         exchange.say_that_it_failed(error)
 

@@ -127,9 +127,6 @@ def standing(token: BearerToken, origin: Origin) -> Standing:
     return Standing.ANOTHER if bound else Standing.ANY
 
 
-_NO_HOST = HostPattern(None, "", None)
-
-
 @lru_cache(maxsize=1024)
 def _hosts_named(audience: tuple[str, ...]) -> list[HostPattern]:
     return [host for host in map(_host_named, audience) if host is not None]
@@ -137,8 +134,9 @@ def _hosts_named(audience: tuple[str, ...]) -> list[HostPattern]:
 
 def _host_named(entry: str) -> HostPattern | None:
     """Return the host that an `aud` entry names; `None` for a logical name or any."""
+    no_host = HostPattern(None, "", None)
     if not entry or len(entry) > 500:
-        return _NO_HOST  # what cannot be read is not a licence
+        return no_host  # what cannot be read is not a licence
     if entry in ANY_AUDIENCE:
         return None
     scheme, separator, rest = entry.rpartition("://")
@@ -146,13 +144,13 @@ def _host_named(entry: str) -> HostPattern | None:
     found = split_host_port(re.split("[/?#]", rest, maxsplit=1)[0])
     known = scheme.lower() if scheme.lower() in DEFAULT_PORTS else None
     if found is None:
-        return _NO_HOST if separator or _LIKE_A_HOST.search(entry) else None
-    named = separator or "." in found[0] or found[1] is not None or _ADDRESS.match(entry)
+        return no_host if separator or re.search(_LIKE_A_HOST, entry) else None
+    named = (
+        separator or "." in found[0] or found[1] is not None or re.match(_ADDRESS, entry)
+    )
     return HostPattern(known, *found) if named else None
 
 
-_ADDRESS = re.compile(r"\[|[0-9a-f]*:[0-9a-f]*:[0-9a-f:.]*$", re.IGNORECASE)
+_ADDRESS = r"\[|[0-9a-fA-F]*:[0-9a-fA-F]*:[0-9a-fA-F:.]*$"
 # What names a host, but not in a way that can be read: a dotted name beside something else.
-_LIKE_A_HOST = re.compile(
-    rf"[\w-]\.[\w-]+[^\w@.-]|[^\w@.-]\.?[\w-]+\.[\w-]|{_ADDRESS.pattern}", re.IGNORECASE
-)
+_LIKE_A_HOST = rf"[\w-]\.[\w-]+[^\w@.-]|[^\w@.-]\.?[\w-]+\.[\w-]|{_ADDRESS}"

@@ -39,9 +39,8 @@ def is_sent_once(request: PreparedRequest) -> bool:
 def never_shorten(request: PreparedRequest) -> None:
     """See to it that a redirect does not send what is left of a body, often nothing.
 
-    Requests follows a 307 or 308 with a generator that is used up, and the server stores
-    an empty file. A body whose position it could not tell it refuses to send again
-    (`requests.exceptions.UnrewindableBodyError`); so that is what this says.
+    Requests follows a 307 or 308 with a used-up generator, and the server stores an empty
+    file. If it could not tell a body's position, it raises `UnrewindableBodyError`.
     """
     if _is_stream(request) and request._body_position is None:
         request._body_position = object()
@@ -51,10 +50,9 @@ def never_shorten(request: PreparedRequest) -> None:
 
 
 def rewound(request: PreparedRequest) -> bool:
-    """Put the body back to where it was; tell whether that worked.
+    """Put the body back to where it was; tell whether that is sure to have worked.
 
-    Only what is sure to give the same bytes again counts: an iterator, or a `seek` that
-    does nothing, would leave a shortened file on the server.
+    An iterator, or a `seek` that does nothing, would leave a shortened file on the server.
     """
     body: Any = request.body
     if not _is_stream(request):
@@ -81,9 +79,9 @@ def send_again(response: Response, token: BearerToken, kwargs: dict[str, Any]) -
     _finish(response, stream=bool(kwargs.get("stream")))
     _carry_cookies(request, response)
     request.headers["Authorization"] = token.header
+    kwargs = {name: kwargs[name] for name in _SEND if name in kwargs}
     started = time.perf_counter()
-    with_what = {name: kwargs[name] for name in _SEND if name in kwargs}
-    answer = _send(response, request, with_what)
+    answer = _send(response, request, kwargs)
     answer.elapsed = timedelta(seconds=time.perf_counter() - started)
     answer.history = [*(response.history or ()), response]
     answer.request = request
@@ -112,25 +110,20 @@ def _finish(response: Response, *, stream: bool) -> None:
     With a body in the request, the connection is closed: the server may have answered
     without reading it, and would take the rest of it for the next request.
     """
-    raw = response.raw
     request = response.request
     reuse = request.body is None and request.method in IDEMPOTENT
-    connection = getattr(raw, "connection", None)
+    connection = None if reuse else getattr(response.raw, "connection", None)
     if not stream:
-        if not reuse and connection is not None:
+        if connection is not None:
             # Nobody else may get the connection before it is closed.
-            raw.release_conn = _do_nothing
+            response.raw.release_conn = lambda: None
         # It may be broken off, or read already; it was a 401 or 403 anyway.
         with suppress(RequestException, HTTPError, OSError, RuntimeError, TypeError):
             response.content  # noqa: B018
-        if not reuse and connection is not None:
-            del raw.release_conn
+        if connection is not None:
+            del response.raw.release_conn
             connection.close()
     response.close()
-
-
-def _do_nothing() -> None:
-    """Stand in for `urllib3.HTTPResponse.release_conn`."""
 
 
 def _carry_cookies(request: PreparedRequest, response: Response) -> None:

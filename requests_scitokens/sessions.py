@@ -52,9 +52,9 @@ class SessionMixin:
         **kwargs: Any,
     ) -> None:
         ours = {"token": token, "audience": audience, "force": force, "hosts": hosts}
-        chosen = choose_auth(auth, self, **ours)
+        auth = choose_auth(auth, self, **ours)
         super().__init__(*args, **kwargs)
-        self.auth = chosen
+        self.auth = auth
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Give a copied or unpickled session a handler of its own: it knows the session."""
@@ -86,10 +86,11 @@ class Session(SessionMixin, requests.Session):
 
 def choose_auth(auth: Any, session: Any, **ours: Any) -> Any:
     """Return what the caller gave as `auth`, else a handler made from the rest."""
-    given = [name for name, value in ours.items() if value is not None]
     if auth is None:
-        return HTTPSciTokenAuth._for(session, default=False, **ours)
-    if given:
-        names = ", ".join(f"{name}=" for name in given)
+        auth = HTTPSciTokenAuth(**ours)
+        auth._session = ref(session)
+        return auth
+    names = ", ".join(f"{name}=" for name, value in ours.items() if value is not None)
+    if names:
         raise TypeError(f"auth= was given together with {names}; give one or the other")
     return auth

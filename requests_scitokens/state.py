@@ -18,8 +18,8 @@ _Value = TypeVar("_Value")
 class Memory(dict[_Key, _Value]):
     """A dictionary of bounded size, which forgets its oldest entries.
 
-    Threads share it without a lock, so `fork` cannot leave one locked: each step is a
-    single operation, and to forget a few entries too early does no harm.
+    Threads share it without a lock: each step is a single operation, and to forget a few
+    entries too early does no harm.
     """
 
     def __init__(self, size: int) -> None:
@@ -48,20 +48,15 @@ token_files: Memory[str, Any] = Memory(1_000)
 said: Memory[Hashable, bool] = Memory(10_000)
 
 
-_TIME = re.compile(r"\d+ (?:s|min|h|days)\b ?")
-
-
 def first_time(*key: Hashable) -> bool:
     """Tell whether this is said for the first time, and remember that it was."""
     # A reason stays the same while time goes on: "expired 5 s ago", "expired 2 min ago".
-    key = tuple(_TIME.sub("", one) if isinstance(one, str) else one for one in key)
-    if key in said:
-        return False
+    times = r"\d+ (?:s|min|h|days)\b ?"
+    key = tuple(re.sub(times, "", one) if isinstance(one, str) else one for one in key)
+    new = key not in said
     said.put(key, True)
-    return True
+    return new
 
-
-# --- the log
 
 log = logging.getLogger("requests_scitokens")
 

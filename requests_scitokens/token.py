@@ -17,8 +17,7 @@ LIMIT = 64 * 1024
 # RFC 6750 section 2.1: b64token.
 _B64TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
 
-# C99's isspace(), which WLCG Bearer Token Discovery names; str.strip() alone would also
-# remove Unicode white space.
+# C99's isspace(), which WLCG Bearer Token Discovery names: no Unicode white space.
 WHITE_SPACE = " \t\n\v\f\r"
 
 
@@ -35,12 +34,19 @@ class BearerToken:
         self.claims = claims
         #: The `Authorization` field's value (RFC 6750 section 2.1).
         self.header = f"Bearer {serialized}"
+        claims = claims or {}
+        aud = claims.get("aud", [])
+        entries = aud if isinstance(aud, list) else [aud]
         #: The `aud` claim (RFC 7519 section 4.1.3); "" for an entry that cannot be read.
-        self.audience = _audience(claims or {})
+        self.audience = tuple(one if isinstance(one, str) else "" for one in entries)
+        expires = seconds(claims.get("exp"))
         #: In seconds since the epoch; infinity if it never says.
-        self.expires = _expires(claims or {})
+        self.expires = math.inf if expires is None else expires
+        issuer, subject = claims.get("iss"), claims.get("sub")
+        # RFC 7519 section 4.1 has strings there, if any; whatever else names nobody.
+        named = isinstance(issuer, str) and isinstance(subject, (str, type(None)))
         #: What stays the same when it is renewed: issuer, subject and audience; or itself.
-        self.holder = _holder(serialized, claims or {}, self.audience)
+        self.holder = (issuer, subject, *self.audience) if named else (serialized,)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, BearerToken):
@@ -54,12 +60,32 @@ class BearerToken:
         return "BearerToken()"
 
     @staticmethod
+    @lru_cache(maxsize=256)
     def parse(text: str | bytes) -> BearerToken:
         """Read a token from text, with white space around it removed.
 
         Raises `MalformedTokenError` if it is not one by RFC 6750 section 2.1.
         """
-        return _parse(text)
+        if isinstance(text, bytes):
+            text = text.decode("latin-1")  # every byte is a character to judge
+        text = text.strip(WHITE_SPACE)
+        if not text:
+            raise MalformedTokenError("it is empty")
+        if len(text) > LIMIT:
+            raise MalformedTokenError(f"it is longer than {LIMIT} bytes")
+        if not _B64TOKEN.fullmatch(text):
+            if any(character in WHITE_SPACE for character in text):
+                raise MalformedTokenError("it has white space inside")
+            if any(ord(character) < 32 or ord(character) == 127 for character in text):
+                raise MalformedTokenError("it has a control character inside")
+            raise MalformedTokenError(
+                "it has a character that no token has (RFC 6750 section 2.1)"
+            )
+        # RFC 7515 section 3.1: three parts, of which the first is a JSON object, so that it
+        # begins with eyJ. An opaque token may be JSON in base64, too, but is all there.
+        if text.startswith("eyJ") and text.count(".") < 2 and _decode_json(text) is None:
+            raise MalformedTokenError("it is cut short")
+        return BearerToken(text, decode_claims(text))
 
     @property
     def whom(self) -> str:
@@ -81,64 +107,15 @@ class BearerToken:
         return f"expired {duration(late)} ago" if late >= 0 else ""
 
 
-def _audience(claims: dict[str, Any]) -> tuple[str, ...]:
-    aud = claims.get("aud", [])
-    entries = aud if isinstance(aud, list) else [aud]
-    return tuple(entry if isinstance(entry, str) else "" for entry in entries)
-
-
-def _expires(claims: dict[str, Any]) -> float:
-    exp = claims.get("exp")
-    if isinstance(exp, bool) or not isinstance(exp, (int, float)):
-        return math.inf
+def seconds(claim: object) -> float | None:
+    """Return a time as RFC 7519 section 2 has it (NumericDate); `None` for what is none."""
+    if isinstance(claim, bool) or not isinstance(claim, (int, float)):
+        return None
     try:
-        seconds = float(exp)
+        value = float(claim)
     except OverflowError:  # an integer beyond what a float can hold
-        return math.inf if exp > 0 else 0.0
-    return math.inf if math.isnan(seconds) else max(0.0, seconds)
-
-
-def _holder(
-    serialized: str, claims: dict[str, Any], audience: tuple[str, ...]
-) -> tuple[str | None, ...]:
-    issuer, subject = claims.get("iss"), claims.get("sub")
-    # RFC 7519 section 4.1 has strings there, if any; whatever else names nobody.
-    if not isinstance(issuer, str) or not isinstance(subject, (str, type(None))):
-        return (serialized,)
-    return (issuer, subject, *audience)
-
-
-@lru_cache(maxsize=256)
-def _parse(text: str | bytes) -> BearerToken:
-    if isinstance(text, bytes):
-        text = text.decode("latin-1")  # every byte is a character to judge
-    text = text.strip(WHITE_SPACE)
-    problem = _problem(text)
-    if problem:
-        raise MalformedTokenError(problem)
-    return BearerToken(text, decode_claims(text))
-
-
-def _problem(text: str) -> str | None:
-    """Say what keeps this text from being a token, without quoting it."""
-    if not text:
-        return "it is empty"
-    if len(text) > LIMIT:
-        return f"it is longer than {LIMIT} bytes"
-    if _B64TOKEN.fullmatch(text):
-        return "it is cut short" if _cut_short(text) else None
-    if any(character in WHITE_SPACE for character in text):
-        return "it has white space inside"
-    if any(ord(character) < 32 or ord(character) == 127 for character in text):
-        return "it has a control character inside"
-    return "it has a character that no token has (RFC 6750 section 2.1)"
-
-
-def _cut_short(text: str) -> bool:
-    """Tell whether this is the beginning of a JSON Web Token, as in a half-written file."""
-    # RFC 7515 section 3.1: three parts, of which the first is a JSON object, so that it
-    # begins with eyJ. An opaque token may be JSON in base64, too, but is all there.
-    return text.startswith("eyJ") and text.count(".") < 2 and _decode_json(text) is None
+        return math.inf if claim > 0 else 0.0
+    return None if math.isnan(value) else max(0.0, value)
 
 
 def decode_claims(serialized: str) -> dict[str, Any] | None:
@@ -150,13 +127,10 @@ def decode_claims(serialized: str) -> dict[str, Any] | None:
     return payload if isinstance(header, dict) and isinstance(payload, dict) else None
 
 
-_BASE64 = re.compile(r"[A-Za-z0-9_+/-]*")
-
-
 def _decode_json(part: str) -> object:
     # Python's own decoder leaves out what is not base64, and Python 3.15 warns of the
     # characters of plain base64, which some issuers use.
-    if not _BASE64.fullmatch(part):
+    if not re.fullmatch("[A-Za-z0-9_+/-]*", part):
         return None
     standard = part.replace("-", "+").replace("_", "/") + "=" * (-len(part) % 4)
     try:
@@ -165,7 +139,7 @@ def _decode_json(part: str) -> object:
         return None
 
 
-def duration(seconds: float) -> str:
+def duration(length: float) -> str:
     """Put a length of time, in seconds, into words.
 
     Examples
@@ -173,14 +147,14 @@ def duration(seconds: float) -> str:
     >>> duration(4800)
     '1 h 20 min'
     """
-    minutes, days = int(seconds // 60), int(seconds // 86400)
+    minutes = int(length // 60)
     if minutes < 1:
-        return f"{int(seconds)} s"
+        return f"{int(length)} s"
     if minutes < 60:
         return f"{minutes} min"
-    if days < 2:
-        return re.sub(" 0 min$", "", f"{minutes // 60} h {minutes % 60} min")
-    return f"{days} days"
+    if minutes < 2 * 24 * 60:
+        return f"{minutes // 60} h {minutes % 60} min".replace(" 0 min", "")
+    return f"{minutes // (24 * 60)} days"
 
 
 def plain(text: str, limit: int = 300) -> str:

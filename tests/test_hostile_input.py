@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from requests_scitokens.challenge import bearer_challenge
 from requests_scitokens.origin import Origin
 from requests_scitokens.policy import _hosts_named, standing
-from requests_scitokens.token import BearerToken, MalformedTokenError, _parse
+from requests_scitokens.token import BearerToken, MalformedTokenError
 from requests_scitokens.token_file import _judge
 
 STORAGE = Origin("https", "storage.example.org", 443)
@@ -308,6 +308,6 @@ def test_reading_an_audience_takes_linear_time(pattern, start):
 
 
 def parse(text: str) -> None:
-    _parse.cache_clear()
+    BearerToken.parse.cache_clear()
     with suppress(MalformedTokenError):
         use(BearerToken.parse(text))

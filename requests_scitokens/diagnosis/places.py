@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from requests_scitokens.token import BearerToken, certain_path, duration, plain
+from requests_scitokens.token import BearerToken, certain_path, duration, plain, seconds
 from requests_scitokens.token_file import Lookup, exposed
 
 from .facts import File, Place, Token
@@ -79,13 +79,13 @@ def early(token: BearerToken) -> float:
 
     That is what `nbf` says (RFC 7519 section 4.1.5). It keeps no token back.
     """
-    begins = _seconds((token.claims or {}).get("nbf"))
+    begins = seconds((token.claims or {}).get("nbf"))
     return 0.0 if begins is None else max(0.0, begins - time.time())
 
 
 def _validity(token: BearerToken) -> str:
     claims, now = token.claims or {}, time.time()
-    begins = _seconds(claims.get("nbf", claims.get("iat")))
+    begins = seconds(claims.get("nbf", claims.get("iat")))
     if early(token):
         begin = f"not valid yet: begins in {_far(early(token))}; "
     elif begins is None:
@@ -94,22 +94,11 @@ def _validity(token: BearerToken) -> str:
         begin = f"issued {_far(begins - now)} from now; "
     else:
         begin = f"began {duration(now - begins)} ago; "
-    if "exp" in claims and _seconds(claims["exp"]) is None:
+    if "exp" in claims and seconds(claims["exp"]) is None:
         return f"{begin}when it expires cannot be read"
     if "exp" not in claims:
         return f"{begin}never expires"
     return begin + (token.expired() or f"expires in {_far(token.expires - now)}")
-
-
-def _seconds(claim: object) -> float | None:
-    """Return a time as RFC 7519 has it; `None` for what is none."""
-    if isinstance(claim, bool) or not isinstance(claim, (int, float)):
-        return None
-    try:
-        seconds = float(claim)
-    except OverflowError:  # an integer beyond what a float can hold
-        return math.inf if claim > 0 else 0.0
-    return None if math.isnan(seconds) else max(0.0, seconds)
 
 
 def _far(seconds: float) -> str:
