@@ -7,6 +7,9 @@ import sys
 import venv
 from pathlib import Path
 
+#: Where nothing is sent: the handler alone is measured with an https URL, as users have.
+STORAGE = "https://storage.example.org/hello.txt"
+
 ROOT = Path(__file__).parent.parent
 HOME = ROOT / ".bench"
 

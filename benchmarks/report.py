@@ -71,7 +71,7 @@ RATIOS = (
 # The tables of what was measured: a title, and the rows. The first row is what the others
 # are compared with.
 REQUESTS = {
-    "The handler alone: a request is prepared, a response goes through the hook": {
+    "The handler alone, for one prepared request and its response": {
         "handler/by hand": "a header and a hook that do nothing else",
         "handler/given": "`HTTPSciTokenAuth(token)`",
         "handler/found": "`HTTPSciTokenAuth()`, token in a file",

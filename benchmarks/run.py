@@ -81,7 +81,8 @@ def measure(amounts):
         home = Path(directory)
         variables = environments.clean_variables(home)
         url, other_url = (f"http://127.0.0.1:{port}/hello.txt" for port in ports)
-        write_tokens(home, issuer, [url] if missing else [url, storage.audience])
+        servers = [url, environments.STORAGE] + ([] if missing else [storage.audience])
+        write_tokens(home, issuer, servers)
         xrootd_url = "" if missing else store(storage)
         pythons = starts.make_environments(home)
         for number in range(1, amounts["passes"] + 1):

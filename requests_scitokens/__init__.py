@@ -4,37 +4,23 @@ Every public name is loaded when it is first used: a start-up file imports this
 package in programs that may never need it, so importing it must cost nothing.
 """
 
-__all__ = [
-    "HTTPSciTokenAuth",
-    "Session",
-    "SessionMixin",
-    "TokenNotFoundError",
-    "delete",
-    "get",
-    "head",
-    "options",
-    "patch",
-    "post",
-    "put",
-    "request",
-]
-
-_MODULES = {
-    "HTTPSciTokenAuth": "auth",
-    "TokenNotFoundError": "auth",
-    "Session": "sessions",
-    "SessionMixin": "sessions",
+_NAMES = {
+    "auth": ("HTTPSciTokenAuth", "TokenNotFoundError"),
+    "sessions": ("Session", "SessionMixin"),
+    "api": ("delete", "get", "head", "options", "patch", "post", "put", "request"),
 }
+_HOMES = {name: module for module, names in _NAMES.items() for name in names}
+__all__ = list(_HOMES)
 _SUBMODULES = ("api", "auth", "requests", "sessions", "testing", "utils")
 
 
 def __getattr__(name: str) -> object:
     from importlib import import_module
 
-    if name in __all__:
+    if name in _HOMES:
         # Not kept: `patch` is this function until the module of that name, which
         # patches, is imported.
-        return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'api')}"), name)
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     if name in _SUBMODULES:
         return import_module(f"{__name__}.{name}")
     if name == "__version__":

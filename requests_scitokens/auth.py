@@ -76,20 +76,13 @@ class HTTPSciTokenAuth(Source, AuthBase):
     def _own_way(self) -> Callable[[str], Given] | None:
         own, ours = type(self), HTTPSciTokenAuth
         if own.generate_bearer_header is not ours.generate_bearer_header:
-            return self._from_header
-        return self._from_find_token if own.find_token is not ours.find_token else None
-
-    def _from_find_token(self, url: str) -> Given:
-        return self.find_token(url=url, error=self.force)
-
-    def _from_header(self, url: str) -> Given:  # noqa: ARG002, all the ways have it
-        header = self.generate_bearer_header()
-        return header.partition(" ")[2] if header else None
+            return lambda _: (self.generate_bearer_header() or "").partition(" ")[2] or None
+        if own.find_token is not ours.find_token:
+            return lambda url: self.find_token(url=url, error=self.force)
+        return None
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, HTTPSciTokenAuth):
-            return NotImplemented
-        return self._identity() == other._identity()
+        return isinstance(other, HTTPSciTokenAuth) and self._identity() == other._identity()
 
     def __hash__(self) -> int:
         return hash(self._identity())

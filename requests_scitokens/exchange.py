@@ -31,9 +31,6 @@ _ACCEPTS = frozenset({*range(200, 400), 404, 409, 412, 416})
 
 _HINT = "`python -m requests_scitokens --try URL` shows what the server wants"
 
-#: What a request was sent with: `timeout`, `verify`, `cert`, `proxies`, `stream`.
-Kwargs = dict[str, Any]
-
 # An attribute of responses that were not simply served: wrapped hooks hide the exchange.
 _ATTRIBUTE = "_requests_scitokens_exchange"
 
@@ -149,7 +146,7 @@ class Exchange:
         answer = attempt(self.handler, self._handle, response, kwargs)
         return response if answer is None else answer
 
-    def _handle(self, response: Response, kwargs: Kwargs) -> Response | None:
+    def _handle(self, response: Response, kwargs: dict[str, Any]) -> Response | None:
         served = response.status_code in range(200, 300)
         if not served:
             with suppress(TypeError):  # of a class that does not support it
@@ -165,7 +162,7 @@ class Exchange:
             self._before_redirect(response, response if answer is None else answer)
         return answer
 
-    def answer(self, response: Response, kwargs: Kwargs) -> Response:
+    def answer(self, response: Response, kwargs: dict[str, Any]) -> Response:
         """Retry a 401 or 403, as far as the decision table allows.
 
         At most two requests are sent: one with the token, where there was none, and one
@@ -182,24 +179,24 @@ class Exchange:
             decision = self.decide(request, kwargs.get("proxies"))
             sent = decision.token
             if sent is None:
-                if not decision.said:
-                    self._say(response, f"no token was sent: {decision.reason}")
-                return response
+                reason = f"no token was sent: {decision.reason}"
+                return response if decision.said else self._say(response, reason)
             answer = self.send(response, sent, kwargs)
             if answer is response or answer.status_code not in UNAUTHORIZED:
                 return answer
             response = answer
         return self._other_token(response, sent, kwargs)
 
-    def send(self, response: Response, token: BearerToken, kwargs: Kwargs) -> Response:
+    def send(
+        self, response: Response, token: BearerToken, kwargs: dict[str, Any]
+    ) -> Response:
         """Send the request again with this token, if its body can be sent again."""
         if not resend.rewound(response.request):
-            self._say(
+            return self._say(
                 response,
                 "the token was not sent: this body cannot be sent twice; force=True or "
                 "hosts= sends the token at once",
             )
-            return response
         if self.start == origin_of(response.request.url):
             self.token = token
         answer = resend.send_again(response, token, kwargs)
@@ -208,7 +205,7 @@ class Exchange:
         return answer
 
     def _other_token(
-        self, response: Response, sent: BearerToken, kwargs: Kwargs
+        self, response: Response, sent: BearerToken, kwargs: dict[str, Any]
     ) -> Response:
         """Answer the 401 or 403 to the token itself, with a different one."""
         origin = origin_of(response.request.url)
@@ -216,18 +213,15 @@ class Exchange:
         if response.status_code == 401 or challenge.get("error") != "insufficient_scope":
             state.accepted.pop((origin, sent.holder), None)
         if not self.handler._renews:
-            self._say(response, "the token was sent", _guess(sent, challenge))
-            return response
+            return self._say(response, "the token was sent", _guess(sent, challenge))
         decision = self.decide(response.request, kwargs.get("proxies"), refused=(sent,))
         name = decision.found.name
         if decision.token is None:
-            text = f"the token was sent, and now there is none: {decision.reason}"
-            self._say(response, text)
-            return response
+            reason = f"the token was sent, and now there is none: {decision.reason}"
+            return self._say(response, reason)
         if decision.token == sent:
-            text = f"{name} was sent, and there is no other"
-            self._say(response, text, _guess(sent, challenge))
-            return response
+            reason = f"{name} was sent, and there is no other"
+            return self._say(response, reason, _guess(sent, challenge))
         state.log.info("%s: %s is a new one, and is sent", origin, name)
         answer = self.send(response, decision.token, kwargs)
         if answer is not response and answer.status_code in UNAUTHORIZED:
@@ -241,11 +235,6 @@ class Exchange:
 
         To be called after `requests.Session.rebuild_auth`, with what that gets.
         """
-        attempt(self.handler, self._follow, request, response, session)
-
-    def _follow(
-        self, request: PreparedRequest, response: Response, session: Session | None
-    ) -> None:
         self.take_off(request)  # it is decided about anew
         if "Authorization" not in headers_of(request):  # from .netrc, or the caller's own
             self._leave(response)
@@ -301,13 +290,14 @@ class Exchange:
         sent = self.sent
         return sent is not None and headers_of(request).get("Authorization") == sent.header
 
-    def _say(self, response: Response, reason: str, hint: str = "") -> None:
-        """Log why the caller gets the 401 or 403; once for each origin and reason."""
+    def _say(self, response: Response, reason: str, hint: str = "") -> Response:
+        """Log why the caller gets this response; once for each origin and reason."""
         origin = origin_of(response.request.url) or "a server"
         level = logging.DEBUG if self.handler.is_default else logging.WARNING
         if level < logging.WARNING or state.first_time(origin, reason):
             text = f"{reason}; {hint}" if hint else reason
             state.log.log(level, "%s answered %d; %s", origin, response.status_code, text)
+        return response
 
 
 def exchange_of(
@@ -321,22 +311,18 @@ def exchange_of(
 
 def hook_of(request: PreparedRequest | None) -> Exchange | None:
     """Return the exchange that is among the hooks of a request."""
-    for hook in _hooks(request):
-        if isinstance(hook, Exchange):
-            return hook
-    return None
+    return next((hook for hook in _hooks(request) if isinstance(hook, Exchange)), None)
 
 
 def had_credentials(response: Response) -> bool:
     """Tell whether a request that led here had credentials that are not from here."""
-    history = response.history or ()
-    if any(one is response for one in history):
-        return True  # as older versions of Requests have it, which leave out the first
+    history = list(response.history or ())
     for one in (*history, response):
         request, ours = getattr(one, "request", None), exchange_of(one)
         if "Authorization" in headers_of(request) and not (ours and ours._has(request)):
             return True
-    return False
+    # Older versions of Requests leave out the first response, and have the last one there.
+    return any(one is response for one in history)
 
 
 def headers_of(message: object) -> Mapping[str, Any]:
@@ -357,8 +343,6 @@ def _hooks(request: PreparedRequest | None) -> list[Any]:
     """Return the response hooks of a request, in whatever form it has them."""
     hooks = getattr(request, "hooks", None)
     hooks = hooks.get("response") if isinstance(hooks, dict) else None
-    if isinstance(hooks, list):
-        return hooks
     return [hooks] if callable(hooks) else list(hooks or ())
 
 

@@ -106,9 +106,7 @@ def default_audience(url: str, scheme: str = "https") -> str:
 
     Examples
     --------
-    >>> default_audience("https://storage.example.org:1094/data")
-    'https://storage.example.org'
-    >>> default_audience("storage.example.org/data")
+    >>> default_audience("storage.example.org:1094/data")
     'https://storage.example.org'
     """
     split = urlsplit(url if "://" in url else f"{scheme}://{url}")

@@ -61,18 +61,9 @@ def enabled() -> bool:
     return bool(state.patching.on)
 
 
-def _init(wrapped: Any, session: Any, args: Any, kwargs: Any) -> None:
-    wrapped(*args, **kwargs)
-    _give_default(session)
-
-
-def _setstate(wrapped: Any, session: Any, args: Any, kwargs: Any) -> None:
-    wrapped(*args, **kwargs)
-    _give_default(session)
-
-
-def _give_default(session: Any) -> None:
+def _give_default(wrapped: Any, session: Any, args: Any, kwargs: Any) -> None:
     """Give a session a default of its own: a new one, a copied or an unpickled one."""
+    wrapped(*args, **kwargs)
     auth, exchange = _late()
     try:
         # A subclass that has a class attribute or a property keeps it.
@@ -102,7 +93,7 @@ def _follow(session: Any, prepared_request: Any, response: Any) -> None:
         if isinstance(default, auth.HTTPSciTokenAuth) and default.is_default:
             ours = exchange.Exchange(default, response.url)
     if ours is not None:
-        ours.follow(prepared_request, response, session)
+        exchange.attempt(ours.handler, ours.follow, prepared_request, response, session)
 
 
 @cache  # the same ones when a test framework has the package imported a second time
@@ -119,14 +110,14 @@ def _wrapped() -> tuple[tuple[type, str, Callable[..., Any]], ...]:
     import requests
 
     return (
-        (requests.Session, "__init__", _init),
-        (requests.Session, "__setstate__", _setstate),
+        (requests.Session, "__init__", _give_default),
+        (requests.Session, "__setstate__", _give_default),
         (requests.sessions.SessionRedirectMixin, "rebuild_auth", _rebuild_auth),
     )
 
 
 def _is_ours(method: Any) -> bool:
-    return getattr(method, "_self_wrapper", None) in (_init, _setstate, _rebuild_auth)
+    return getattr(method, "_self_wrapper", None) in (_give_default, _rebuild_auth)
 
 
 def _wrapper(owner: type, name: str) -> Any:

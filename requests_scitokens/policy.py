@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from .hosts import HostPattern
-from .origin import DEFAULT_PORTS, Origin, split_host_port
+from .origin import DEFAULT_PORTS, NOWHERE, Origin, split_host_port
 from .token import BearerToken
 
 #: Audiences that every server accepts: SciTokens' own word, and the one of the WLCG Common
@@ -54,6 +54,11 @@ class Situation(NamedTuple):
 
 def barred(at: Situation) -> str:
     """Say why no token at all may go there; an empty string if one may."""
+    if at.origin == NOWHERE:
+        return (
+            "the URL does not say for certain which host is meant; write it plainly, as in "
+            "https://storage.example.org/path"
+        )
     if at.credential and (at.redirected or not at.requested):
         return (
             "the URL carries a credential of its own; the token goes beside that only with "

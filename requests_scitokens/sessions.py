@@ -10,7 +10,7 @@ from weakref import ref
 import requests
 
 from .auth import HTTPSciTokenAuth
-from .exchange import exchange_of
+from .exchange import attempt, exchange_of
 
 if TYPE_CHECKING:
     from .source import Given, TokenFunction
@@ -70,7 +70,7 @@ class SessionMixin:
         super().rebuild_auth(prepared_request, response)  # type: ignore[misc]
         ours = exchange_of(response, prepared_request)
         if ours is not None:
-            ours.follow(prepared_request, response, self)  # type: ignore[arg-type]
+            attempt(ours.handler, ours.follow, prepared_request, response, self)
 
 
 class Session(SessionMixin, requests.Session):

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from . import state
 from .discovery import READS, Found, Target, find
 from .hosts import HostPattern, parse_hosts
-from .origin import Origin, carries_credential, is_loopback
+from .origin import NOWHERE, carries_credential, is_loopback
 from .policy import Action, Situation, Standing, barred, decide, standing
 from .token import BearerToken, MalformedTokenError
 
@@ -23,11 +23,6 @@ if TYPE_CHECKING:
 
     Given: TypeAlias = "SciToken | str | bytes | bool | None"
     TokenFunction: TypeAlias = Callable[[str], Given]
-
-_NO_HOST = (
-    "the URL does not say for certain which host is meant; write it plainly, as in "
-    "https://storage.example.org/path"
-)
 
 
 class Decision(NamedTuple):
@@ -111,12 +106,10 @@ class Source:
 
     def _find_and_decide(self, to: Target) -> Decision:
         hosts = self._hosts()
-        if to.origin is None:
-            if not to.url and self._requested and hosts is None:
-                # A `requests.Request` that is not prepared: nothing can be sent from that.
-                return Decision(Action.ATTACH, "there is no URL yet", self._find(to))
-            return Decision(Action.NEVER, _NO_HOST)
-        at = self._situation(to, to.origin, hosts)
+        if not to.url and self._requested and hosts is None:
+            # A `requests.Request` that is not prepared: nothing can be sent from that.
+            return Decision(Action.ATTACH, "there is no URL yet", self._find(to))
+        at = self._situation(to, hosts)
         reason = barred(at)
         if reason:
             return Decision(Action.NEVER, reason)  # and no token is looked for
@@ -126,7 +119,7 @@ class Source:
             if said and not found.silent and state.first_time("listed", found.reason):
                 state.log.warning("no token was sent to %s: %s", to.origin, found.reason)
             return Decision(Action.NEVER, found.reason, found, said)
-        accepted = (to.origin, found.token.holder) in state.accepted
+        accepted = (at.origin, found.token.holder) in state.accepted
         action, reason = decide(found.token, at, accepted=accepted)
         if action is Action.NEVER and self.is_default and hosts is None:
             _say_that_hosts_is_not_set(found.token, at)
@@ -134,14 +127,11 @@ class Source:
 
     def _bars(self, to: Target) -> bool:
         """Tell whether no token at all may go there."""
-        return to.origin is None or bool(
-            barred(self._situation(to, to.origin, self._hosts()))
-        )
+        return bool(barred(self._situation(to, self._hosts())))
 
-    def _situation(
-        self, to: Target, origin: Origin, hosts: tuple[HostPattern, ...] | None
-    ) -> Situation:
-        """Describe a request to this origin, in the words of the decision table."""
+    def _situation(self, to: Target, hosts: tuple[HostPattern, ...] | None) -> Situation:
+        """Describe a request in the words of the decision table."""
+        origin = to.origin or NOWHERE
         listed = [entry for entry in hosts if entry.matches(origin)] if hosts else ()
         plain = ""
         if origin.scheme != "https" and "http" not in [entry.scheme for entry in listed]:
@@ -152,7 +142,7 @@ class Source:
         redirectors = []
         for by in () if to.method in READS else to.passed:
             before = to._replace(url=f"{by}/", origin=by, passed=())
-            redirectors.append(self._situation(before, by, hosts))
+            redirectors.append(self._situation(before, hosts))
         return Situation(  # by position, which costs a third
             origin,
             self._requested,
@@ -248,17 +238,18 @@ def _leaves_by_proxy(url: str, proxies: dict[str, str] | None) -> bool:
 
 def check(given: Any, what: str) -> Any:
     """Return what was given for a token, unless it cannot be one; nothing quotes it."""
-    problem = None
-    if isinstance(given, (str, bytes)):
-        try:
-            BearerToken.parse(given)
-        except MalformedTokenError as error:
-            problem = MalformedTokenError(f"{what} is not a bearer token: {error}")
-    elif not (given is None or isinstance(given, bool) or hasattr(given, "serialize")):
+    if given is None or isinstance(given, bool) or hasattr(given, "serialize"):
+        return given
+    if not isinstance(given, (str, bytes)):
         raise TypeError(
             f"{what} is of type {type(given).__name__}; a SciToken, a str or bytes, True, "
             "or a function that returns one of these was expected"
         )
+    problem = None
+    try:
+        BearerToken.parse(given)
+    except MalformedTokenError as error:
+        problem = MalformedTokenError(f"{what} is not a bearer token: {error}")
     if problem is not None:
         del given  # the traceback may be shown with what its frames hold
         raise problem
@@ -283,7 +274,7 @@ def serialize_token(token: SciToken | str | bytes) -> str:
     Parameters
     ----------
     token : scitokens.SciToken, str or bytes
-        The token. A `SciToken` that has not been serialised needs its private key.
+        The token.
 
     Raises
     ------

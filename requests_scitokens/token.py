@@ -14,9 +14,6 @@ from typing import Any
 #: a longer one could not be sent anyway.
 LIMIT = 64 * 1024
 
-# RFC 6750 section 2.1: b64token.
-_B64TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
-
 # C99's isspace(), which WLCG Bearer Token Discovery names: no Unicode white space.
 WHITE_SPACE = " \t\n\v\f\r"
 
@@ -49,9 +46,7 @@ class BearerToken:
         self.holder = (issuer, subject, *self.audience) if named else (serialized,)
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, BearerToken):
-            return NotImplemented
-        return self.serialized == other.serialized
+        return isinstance(other, BearerToken) and self.serialized == other.serialized
 
     def __hash__(self) -> int:
         return hash(self.serialized)
@@ -73,7 +68,7 @@ class BearerToken:
             raise MalformedTokenError("it is empty")
         if len(text) > LIMIT:
             raise MalformedTokenError(f"it is longer than {LIMIT} bytes")
-        if not _B64TOKEN.fullmatch(text):
+        if not re.fullmatch(r"[A-Za-z0-9\-._~+/]+=*", text):  # b64token
             if any(character in WHITE_SPACE for character in text):
                 raise MalformedTokenError("it has white space inside")
             if any(ord(character) < 32 or ord(character) == 127 for character in text):
@@ -123,7 +118,7 @@ def decode_claims(serialized: str) -> dict[str, Any] | None:
     parts = serialized.split(".")
     if len(parts) != 3:
         return None
-    header, payload = _decode_json(parts[0]), _decode_json(parts[1])
+    header, payload = map(_decode_json, parts[:2])
     return payload if isinstance(header, dict) and isinstance(payload, dict) else None
 
 
@@ -140,13 +135,7 @@ def _decode_json(part: str) -> object:
 
 
 def duration(length: float) -> str:
-    """Put a length of time, in seconds, into words.
-
-    Examples
-    --------
-    >>> duration(4800)
-    '1 h 20 min'
-    """
+    """Put a length of time, in seconds, into words, such as "1 h 20 min"."""
     minutes = int(length // 60)
     if minutes < 1:
         return f"{int(length)} s"
@@ -161,8 +150,6 @@ def plain(text: str, limit: int = 300) -> str:
     """Return a stranger's text as it can be shown: one line, not long, no controls."""
     if len(text) > limit:
         text = f"{text[:limit]}... ({len(text)} characters)"
-    if text.isprintable():
-        return text
     return "".join(
         one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text
     )
@@ -170,7 +157,7 @@ def plain(text: str, limit: int = 300) -> str:
 
 # A JSON Web Token's first part; or a long run of what opaque tokens consist of, shorter
 # where it has capitals, small letters and digits.
-_LIKE_A_TOKEN = re.compile(
+_SUSPICIOUS = (
     r"eyJ[A-Za-z0-9_-]{8}|[A-Za-z0-9+=_-]{40}"
     r"|(?=[a-z0-9+=]*[A-Z])(?=[A-Z0-9+=]*[a-z])(?=[A-Za-z+=]*[0-9])[A-Za-z0-9+=]{20}"
 )
@@ -178,7 +165,7 @@ _LIKE_A_TOKEN = re.compile(
 
 def may_be_shown(text: str) -> bool:
     """Tell whether text that a person set in a variable certainly holds no token."""
-    return text.isprintable() and len(text) <= 200 and not _LIKE_A_TOKEN.search(text)
+    return text.isprintable() and len(text) <= 200 and not re.search(_SUSPICIOUS, text)
 
 
 def certain_path(text: str) -> str:

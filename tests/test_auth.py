@@ -136,6 +136,7 @@ def test_bad_hosts_in_the_environment_stop_no_patched_program(
     [
         (HTTPSciTokenAuth(), True),
         (HTTPSciTokenAuth(hosts="storage.example.org"), True),
+        (HTTPSciTokenAuth(TOKEN, hosts="elsewhere.example.org"), True),
         (HTTPSciTokenAuth(TOKEN), False),
         (HTTPSciTokenAuth(force=True), False),
     ],
@@ -147,6 +148,23 @@ def test_the_callers_own_header_stays_unless_the_token_was_asked_for(
     request = prepared(auth, headers={"Authorization": "Bearer mine"})
     assert (request.headers["Authorization"] == "Bearer mine") is kept
     assert (request.hooks == {"response": []}) is kept
+
+
+class Bare:
+    """A request of a class that supports no weak references."""
+
+    __slots__ = ("body", "headers", "hooks", "method", "url")
+
+    def __init__(self):
+        self.method, self.url, self.headers = "GET", URL, {}
+        self.hooks, self.body = {}, None
+
+
+def test_a_request_may_be_of_any_class():
+    request = Bare()
+    assert HTTPSciTokenAuth(TOKEN)(request) is request
+    assert request.headers == {"Authorization": f"Bearer {TOKEN}"}
+    assert len(request.hooks["response"]) == 1
 
 
 def test_the_users_hooks_stay():

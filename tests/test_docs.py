@@ -446,6 +446,17 @@ def test_the_diagram_shows_what_each_class_inherits_from():
         assert f">{short}</text>" in svg
 
 
+# --- the page of faults
+
+
+def test_each_fault_is_pinned_by_a_test_that_exists():
+    page = (DOCS / "explanation" / "faults.md").read_text()
+    named = re.findall(r"`(test_\w+\.py)::(\w+)`", page)
+    assert len(named) > 25
+    for file, test in named:
+        assert f"\ndef {test}(" in Path(__file__).with_name(file).read_text(), test
+
+
 # --- links
 
 

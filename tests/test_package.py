@@ -79,3 +79,18 @@ def test_modules_that_are_imported_twice_send_no_token_elsewhere(
     )
     assert done.stdout == "403\n" * 2
     assert [request.authorization for request in server.received] == [None] * 2
+
+
+LAZILY = """
+import sys
+lazy from requests_scitokens import patch
+import requests
+assert callable(patch) and type(patch).__name__ == "function", patch
+assert "requests_scitokens.patch" not in sys.modules
+assert requests.Session().auth is None
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 15), reason="Python 3.15 brought lazy imports")
+def test_a_lazy_import_of_the_name_does_not_patch():
+    subprocess.run([sys.executable, "-c", LAZILY], check=True)
