@@ -29,8 +29,18 @@ class Memory(dict[_Key, _Value]):
     def put(self, key: _Key, value: _Value) -> None:
         """Remember a value."""
         self[key] = value
+        self._forget()
+
+    def add(self, key: _Key, value: _Value) -> bool:
+        """Remember a new value, unless there is one; tell whether there was none."""
+        added = self.setdefault(key, value) is value
+        self._forget()
+        return added
+
+    def _forget(self) -> None:
         if len(self) > self._size:
-            for oldest in list(self)[: self._size // 10]:
+            # Without the GIL, copying is one operation, and a walk through this is not.
+            for oldest in list(self.copy())[: self._size // 10]:
                 self.pop(oldest, None)
 
 
@@ -45,7 +55,7 @@ accepted: Memory[tuple[Hashable, Hashable], bool] = Memory(10_000)
 token_files: Memory[str, Any] = Memory(1_000)
 
 #: What has been logged, and is not logged again.
-said: Memory[Hashable, bool] = Memory(10_000)
+said: Memory[Hashable, object] = Memory(10_000)
 
 
 _TIME = re.compile(r"\d+ (?:s|min|h|days)\b ?")
@@ -55,10 +65,7 @@ def first_time(*key: Hashable) -> bool:
     """Tell whether this is said for the first time, and remember that it was."""
     # A reason stays the same while time goes on: "expired 5 s ago", "expired 2 min ago".
     key = tuple(_TIME.sub("", one) if isinstance(one, str) else one for one in key)
-    if key in said:
-        return False
-    said.put(key, True)
-    return True
+    return said.add(key, object())
 
 
 # --- the log

@@ -30,6 +30,14 @@ def test_it_forgets_its_oldest_entries_where_there_are_too_many():
     assert list(memory) == sorted(memory)
 
 
+def test_what_is_there_is_not_added():
+    memory: Memory[str, object] = Memory(10)
+    first, second = object(), object()
+    assert [memory.add("a", first), memory.add("a", second)] == [True, False]
+    assert memory == {"a": first}
+
+
+@pytest.mark.usefixtures("impatient")
 def test_threads_share_it_without_a_lock():
     memory: Memory[int, int] = Memory(100)
     with ThreadPoolExecutor(8) as pool:
@@ -45,6 +53,7 @@ def test_a_thing_is_said_once():
     ]
 
 
+@pytest.mark.usefixtures("impatient")
 def test_of_many_threads_one_says_it():
     with ThreadPoolExecutor(8) as pool:
         for turn in range(200):
