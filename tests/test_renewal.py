@@ -257,6 +257,7 @@ def test_the_rule_for_what_could_have_been_avoided(token, others, avoidable):
     assert could_have_been_avoided(failed, sent, [Whole(*token)]) == avoidable
 
 
+@pytest.mark.usefixtures("impatient")
 def test_no_request_fails_that_could_have_been_avoided(url, token_file):
     def send(_: int) -> Sent:
         started = time.time()
