@@ -14,9 +14,13 @@ from pathlib import Path
 import pytest
 from jupyter_client.manager import start_new_kernel
 
+from requests_scitokens.testing import Redirect
+
 CHECKOUT = Path(__file__).parent.parent
 SHOW = "import requests; print(type(requests.Session().auth).__name__)"
 BASE = os.path.realpath(sys.executable)  # below the virtual environment
+# Python 3.15 complains about folders in start-up files that are not there.
+SITE = [folder for folder in site.getsitepackages() if os.path.isdir(folder)]
 PATCHED, PLAIN = "HTTPSciTokenAuth\n", "NoneType\n"
 
 
@@ -66,6 +70,44 @@ def test_options_of_the_interpreter(script, options, shown):
         done = python(*options, *rest)
         assert (done.returncode, done.stdout) == (0, shown)
         assert not [line for line in done.stderr.splitlines() if "import time:" not in line]
+
+
+IN_USE = """
+import pickle, sys
+import requests
+from requests_scitokens import *
+from requests_scitokens.utils import find_token
+
+file, moved, missing, elsewhere = sys.argv[1:]
+with requests.Session() as plain, Session() as ours:
+    for session in plain, ours:
+        with pickle.loads(pickle.dumps(session)) as copied:
+            for one in session, copied:
+                one.auth = one.auth or HTTPSciTokenAuth()
+                assert one.get(file).text == one.get(moved).text == "hello"
+                assert one.put(file, data=iter([b"hel", b"lo"])).ok
+                assert one.get(missing).status_code == 404
+                assert one.get(elsewhere).status_code == 403
+try:
+    requests.get(file, auth=HTTPSciTokenAuth(token="no token"))
+except ValueError:
+    pass
+assert find_token(file)
+"""
+
+
+@pytest.mark.usefixtures("trusted", "uncovered")
+@pytest.mark.parametrize("setting", ["", "1"])
+def test_there_is_no_warning_of_any_kind(serve, issuer, token_file, setting):
+    server, other = serve({"/file": b"hello"}), serve(answer="xrootd")
+    server.redirects["/moved"] = Redirect(f"{server.url}/file")
+    other.rejects = lambda _: True
+    token_file.write_text(issuer.mint("read:/ write:/"))
+    urls = [f"{server.url}/{name}" for name in ("file", "moved", "missing")]
+    urls.append(f"{other.url}/hello.txt")
+    for program in ["-c", IN_USE, *urls], ["-m", "requests_scitokens", "--try", urls[0]]:
+        done = python("-X", "dev", "-W", "error", *program, setting=setting)
+        assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_without_site_there_are_no_start_up_files(script):
@@ -155,7 +197,7 @@ def user_site(tmp_path, monkeypatch):
     show = "import site; print(site.getusersitepackages())"
     folder = Path(run(BASE, "-c", show).stdout.strip())
     folder.mkdir(parents=True)
-    needs = [str(CHECKOUT), *site.getsitepackages()]
+    needs = [str(CHECKOUT), *SITE]
     (folder / "needs.pth").write_text("\n".join(needs))
     start_up = (CHECKOUT / "requests_scitokens.pth").read_text()
     (folder / "requests_scitokens.pth").write_text(start_up)
@@ -222,7 +264,7 @@ def copied(user_site):
     """Install a copy of the package, to be broken."""
     package = user_site / "requests_scitokens"
     shutil.copytree(CHECKOUT / "requests_scitokens", package)
-    (user_site / "needs.pth").write_text("\n".join(site.getsitepackages()))
+    (user_site / "needs.pth").write_text("\n".join(SITE))
     return package
 
 
@@ -318,7 +360,7 @@ def test_where_python_reads_no_start_up_files_importing_the_module_patches(tmp_p
     (tmp_path / "requests_scitokens").symlink_to(CHECKOUT / "requests_scitokens")
     start_up = (CHECKOUT / "requests_scitokens.pth").read_text()
     (tmp_path / "requests_scitokens.pth").write_text(start_up)
-    path = os.pathsep.join([str(tmp_path), *site.getsitepackages()])
+    path = os.pathsep.join([str(tmp_path), *SITE])
     base = [BASE, "-s", "-c"]
     assert run(*base, SHOW, env={"PYTHONPATH": path}).stdout == PLAIN
     program = f"import requests_scitokens.patch; {SHOW}"
