@@ -678,6 +678,7 @@ def test_a_worker_unpickles_a_handler_first():
 INTERRUPT = """
 import signal, sys
 done = []
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job may ignore it
 def interrupt(event, args):
     if event == "import" and args[0] == {module!r} and not done:
         done.append(True)
