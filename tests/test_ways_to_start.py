@@ -311,8 +311,9 @@ def traceback(done):
     """Return the last line of Python's own traceback; the program ran unpatched."""
     assert (done.stdout, done.returncode) == (PLAIN, 3)
     lines = done.stderr.splitlines()
-    assert lines[0].startswith("Error processing line 1 of ")
-    assert lines[0].endswith("requests_scitokens.pth:")
+    # "Error processing line 1 of FILE:" or, since Python 3.15, "Error in import line from
+    # FILE: LINE".
+    assert re.match(r"Error (processing|in) .*/requests_scitokens\.pth:", lines[0])
     return [line for line in lines if line.startswith("  ")][-1].strip()
 
 
