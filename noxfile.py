@@ -20,7 +20,7 @@ nox.options.error_on_missing_interpreters = True
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
 NEEDS = PROJECT["project"]["dependencies"]
-PINS = {"oldest": [re.sub(r"\s*>=\s*", "==", need) for need in NEEDS], "newest": []}
+PINS = {"oldest": [need.replace(" >= ", "==", 1) for need in NEEDS], "newest": []}
 # Where `tests/chroot` finds those that this machine may not have.
 DEBIANS = {"3.13": "trixie", "3.14": "forky", "3.15": "forky"}
 HERE = [one for one in PYTHONS if one not in DEBIANS or shutil.which(f"python{one}")]
@@ -54,7 +54,7 @@ def tests(session: nox.Session, needs: str) -> None:
     """Run the test suite; arguments after `--` are pytest's."""
     group = nox.project.dependency_groups(PROJECT, "test")
     session.install("--editable", ".[testing]", *group, *PINS[needs])
-    names = (re.match(r"[\w-]+", need)[0] for need in NEEDS)
+    names = sorted({re.match(r"[\w-]+", need)[0] for need in NEEDS})
     session.run("python", "-c", TELL, *names, silent=False)
     session.run("python", "-m", "pytest", *(session.posargs or PYTEST_ARGS))
 
