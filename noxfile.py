@@ -69,7 +69,7 @@ def debian(session: nox.Session, version: str, needs: str) -> None:
     )
     if can.returncode == 77:
         session.skip(can.stderr.strip())
-    arguments = ["--no-cov", *(session.posargs or PYTEST_ARGS)]
+    arguments = [*(session.posargs or PYTEST_ARGS), *(["--no-cov"] if PINS[needs] else [])]
     session.run(
         *(*chroot, "make", f"PYTHON=python{version}", f"PINS={shlex.join(PINS[needs])}"),
         *(f"PYTEST_ARGS={shlex.join(arguments)}", "demo", "test"),
