@@ -7,6 +7,7 @@ package in programs that may never need it, so importing it must cost nothing.
 _NAMES = {
     "auth": ("HTTPSciTokenAuth", "TokenNotFoundError"),
     "sessions": ("Session", "SessionMixin"),
+    "diagnosis.report": ("explain",),
     "api": ("delete", "get", "head", "options", "patch", "post", "put", "request"),
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}

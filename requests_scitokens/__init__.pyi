@@ -8,6 +8,7 @@ from .api import put as put
 from .api import request as request
 from .auth import HTTPSciTokenAuth as HTTPSciTokenAuth
 from .auth import TokenNotFoundError as TokenNotFoundError
+from .diagnosis.report import explain as explain
 from .sessions import Session as Session
 from .sessions import SessionMixin as SessionMixin
 
@@ -18,6 +19,7 @@ __all__ = [
     "SessionMixin",
     "TokenNotFoundError",
     "delete",
+    "explain",
     "get",
     "head",
     "options",

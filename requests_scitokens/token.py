@@ -18,6 +18,19 @@ LIMIT = 64 * 1024
 WHITE_SPACE = " \t\n\v\f\r"
 
 
+# What is no token, by the first sign of it.
+_FAULTS = {
+    "^(?i:bearer)[ \t]": "the word Bearer is no part of the token",
+    "^[\"']": "it has quotes around it",
+    "^(\ufeff|\xef\xbb\xbf)": "it begins with a byte order mark (BOM)",
+    "^(\xff\xfe|\xfe\xff)": "it is in UTF-16",
+    "[\r\n]": "it has more than one line",
+    f"[{WHITE_SPACE}]": "it has white space inside",
+    "[\0-\x1f\x7f]": "it has a control character inside",
+    "": "it has a character that no token has (RFC 6750 section 2.1)",
+}
+
+
 class MalformedTokenError(ValueError):
     """The text cannot be a bearer token. The message never contains it."""
 
@@ -69,13 +82,8 @@ class BearerToken:
         if len(text) > LIMIT:
             raise MalformedTokenError(f"it is longer than {LIMIT} bytes")
         if not re.fullmatch(r"[A-Za-z0-9\-._~+/]+=*", text):  # b64token
-            if any(character in WHITE_SPACE for character in text):
-                raise MalformedTokenError("it has white space inside")
-            if any(ord(character) < 32 or ord(character) == 127 for character in text):
-                raise MalformedTokenError("it has a control character inside")
-            raise MalformedTokenError(
-                "it has a character that no token has (RFC 6750 section 2.1)"
-            )
+            faults = [fault for sign, fault in _FAULTS.items() if re.search(sign, text)]
+            raise MalformedTokenError(faults[0])
         # RFC 7515 section 3.1: three parts, of which the first is a JSON object, so that it
         # begins with eyJ. An opaque token may be JSON in base64, too, but is all there.
         if text.startswith("eyJ") and text.count(".") < 2 and _decode_json(text) is None:

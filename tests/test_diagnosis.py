@@ -8,6 +8,7 @@ import os
 import re
 import runpy
 import site
+import socket
 import stat
 import subprocess
 import sys
@@ -20,6 +21,8 @@ import pytest
 import requests_scitokens
 from requests_scitokens.__main__ import main
 from requests_scitokens.diagnosis import advice, places, startup_file
+from requests_scitokens.discovery import Target
+from requests_scitokens.origin import origin_of
 from requests_scitokens.testing import Answer, Redirect
 from requests_scitokens.token import BearerToken
 
@@ -74,12 +77,13 @@ def at_noon(monkeypatch):
 
 
 def run(capsys, *arguments):
-    """Run it; return the exit status and the output."""
-    status = main(list(arguments))
+    """Run it; return the exit status, and the output below the verdict."""
+    status = main([*arguments, "--verbose"])
     written = capsys.readouterr()
     assert written.err == ""
-    assert max(map(len, written.out.splitlines())) < 80
-    return status, written.out.replace(os.getcwd(), HERE)
+    plain = re.sub("\033\\[[0-9;]*m", "", written.out)
+    assert max(map(len, plain.splitlines())) < 80
+    return status, written.out.replace(os.getcwd(), HERE).partition("\n\n")[2]
 
 
 def facts(capsys, *arguments):
@@ -373,10 +377,17 @@ def test_a_401_or_403_to_the_token_is_followed_by_what_to_do(
 
 def test_a_server_that_answers_without_a_token_is_named(capsys, issuer, monkeypatch, serve):
     monkeypatch.setenv("BEARER_TOKEN", issuer.mint())
-    url = f"{serve(protected=False).url}/hello.txt"
-    status, found = facts(capsys, url, "--try", "--method", "OPTIONS")
+    server = serve(protected=False)
+    status, found = facts(capsys, f"{server.url}/hello.txt", "--try", "--method", "OPTIONS")
     assert status == 0
-    assert found["advice"] == ["the server answers without a token too, perhaps with less"]
+    less = "the server answers without a token too, perhaps with less"
+    listing = f"REQUESTS_SCITOKENS_HOSTS={server.url[8:]}"
+    assert found["advice"] == [
+        f"{less}; if it should have your token at once, set {listing}"
+    ]
+    monkeypatch.setenv("REQUESTS_SCITOKENS_HOSTS", "localhost")
+    _, found = facts(capsys, f"{server.url}/hello.txt", "--try")
+    assert found["advice"] == [less]
 
 
 def test_an_opaque_token_has_no_scope(capsys, monkeypatch, serve):
@@ -388,19 +399,20 @@ def test_an_opaque_token_has_no_scope(capsys, monkeypatch, serve):
 def test_where_no_token_is_needed_one_is_still_missing(capsys, serve):
     url = f"{serve(protected=False).url}/hello.txt"
     status, found = facts(capsys, url, "--try")
-    assert status == 1
+    assert status == 0  # the program gets what it asks for
     assert found["advice"] == [
         "get a token, for example with htgettoken",
         "the server answers without a token too, perhaps with less",
     ]
 
 
-def test_a_token_that_is_accepted_is_usable_whatever_the_path(
-    capsys, issuer, monkeypatch, serve
-):
+def test_a_path_that_is_not_there_is_nothing_that_works(capsys, issuer, monkeypatch, serve):
     monkeypatch.setenv("BEARER_TOKEN", issuer.mint())
     status, found = facts(capsys, f"{serve().url}/missing", "--try")
-    assert (status, found["tries"][1]["status"]) == (0, 404)
+    assert (status, found["tries"][1]["status"]) == (1, 404)
+    assert found["advice"] == [
+        "the server got the token, and has no such path: check the URL"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -477,7 +489,8 @@ def test_a_certificate_that_is_not_trusted_is_named(capsys, issuer, monkeypatch,
     monkeypatch.setenv("BEARER_TOKEN", issuer.mint())
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "")
     _, found = facts(capsys, f"{serve().url}/hello.txt", "--try")
-    assert found["tries"][1]["error"] == "SSLError (SSLError)"
+    error = "SSLError (SSLError): the certificate is not trusted"
+    assert found["tries"][1]["error"] == error
     assert found["advice"] == [
         "the server's certificate is not trusted here; set REQUESTS_CA_BUNDLE to the file "
         "with its authority's certificate"
@@ -516,7 +529,365 @@ def test_a_redirect_that_leads_nowhere_is_no_traceback(
     monkeypatch.setenv("BEARER_TOKEN", issuer.mint())
     status, found = facts(capsys, f"{server.url}/hello.txt", "--try")
     assert (status, found["tries"][1]["status"]) == (1, None)
-    assert re.fullmatch(r"\w+( \(\w+\))?", found["tries"][1]["error"])
+    assert re.fullmatch(r"\w+( \(\w+\))?(: [a-z ]+)?", found["tries"][1]["error"])
+
+
+# --- the verdict
+
+HERE_TOO = "https://storage.example.org"
+WAITS = f"is sent to {HERE_TOO} when it answers 401 or 403."
+AT_ONCE = f"is sent to {HERE_TOO} with each request."
+
+
+def verdict(capsys, *arguments):
+    """Return whether it works, and the verdict, with which the report begins."""
+    status, found = facts(capsys, *arguments)
+    main(list(arguments))
+    shown = capsys.readouterr().out.partition("\n\n")[0]
+    assert " ".join(shown.split()) == found["verdict"]
+    assert found["usable"] is (status == 0)
+    return status == 0, found["verdict"]
+
+
+@pytest.mark.parametrize(
+    ("audience", "hosts", "works", "sentence"),
+    [
+        ("ANY", "", True, f"The token in $BEARER_TOKEN {WAITS}"),
+        (HERE_TOO, "", True, f"The token in $BEARER_TOKEN {AT_ONCE}"),
+        ("ANY", "*.example.org", True, f"The token in $BEARER_TOKEN {AT_ONCE}"),
+        (
+            "ANY",
+            "a.org",
+            False,
+            f"No token is sent to {HERE_TOO}: hosts= or REQUESTS_SCITOKENS_HOSTS does not "
+            "list storage.example.org; add it if it may have the token.",
+        ),
+    ],
+)
+def test_the_verdict_comes_first(
+    capsys, issuer, monkeypatch, audience, hosts, works, sentence
+):
+    monkeypatch.setenv("BEARER_TOKEN", issuer.mint(audience=audience))
+    monkeypatch.setenv("REQUESTS_SCITOKENS_HOSTS", hosts)
+    assert verdict(capsys, URL) == (works, sentence)
+
+
+@pytest.mark.usefixtures("patched")
+def test_under_the_autopatch_it_is_about_the_autopatch(capsys, issuer, monkeypatch):
+    monkeypatch.setenv("BEARER_TOKEN", issuer.mint(audience="ANY"))
+    works, sentence = verdict(capsys, URL)
+    assert not works
+    assert sentence.startswith(f"No token is sent to {HERE_TOO}: the token is for any")
+    assert facts(capsys, URL)[1]["advice"] == [
+        "if the token may go there, set REQUESTS_SCITOKENS_HOSTS=storage.example.org"
+    ]
+    monkeypatch.setenv("REQUESTS_SCITOKENS_HOSTS", "storage.example.org")
+    assert verdict(capsys, URL) == (True, f"The token in $BEARER_TOKEN {AT_ONCE}")
+    assert facts(capsys, URL)[1]["advice"] == ["add --try to ask the server"]
+
+
+def test_an_autopatch_that_is_wanted_and_off_sends_nothing(capsys, issuer, monkeypatch):
+    monkeypatch.setenv("BEARER_TOKEN", issuer.mint(audience=HERE_TOO))
+    monkeypatch.setenv("REQUESTS_SCITOKENS_AUTOPATCH", "1")
+    although = (
+        f"No token is sent to {HERE_TOO}, although REQUESTS_SCITOKENS_AUTOPATCH is set"
+    )
+    assert verdict(capsys, URL) == (False, f"{although}: it is off in this process.")
+    monkeypatch.setattr(startup_file, "_files", lambda: ([], []))
+    assert verdict(capsys, URL)[1].startswith(f"{although}: requests_scitokens.pth is miss")
+
+
+def test_without_a_url_it_is_about_the_token(capsys, monkeypatch):
+    missing = "no token was found; get one, for example with htgettoken"
+    assert verdict(capsys) == (False, f"No token can be used: {missing}.")
+    assert verdict(capsys, URL) == (False, f"No token is sent to {HERE_TOO}: {missing}.")
+    monkeypatch.setenv("SCITOKEN", "opaque")
+    assert verdict(capsys) == (True, "The token in $SCITOKEN can be used.")
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "works", "sentence"),
+    [
+        ("hello.txt", {}, True, "It works: {url} answered 200 to the token in $SCITOKEN."),
+        ("missing", {}, False, "{url} answered 404 to the token in $SCITOKEN."),
+        ("hello.txt", {"protected": False}, True, "{url} answered 200 without a token."),
+    ],
+)
+def test_a_try_decides(capsys, issuer, monkeypatch, serve, path, options, works, sentence):
+    server = serve(**options)
+    monkeypatch.setenv("SCITOKEN", issuer.mint())
+    found = verdict(capsys, f"{server.url}/{path}", "--try")
+    assert found == (works, sentence.format(url=server.url))
+
+
+def test_so_it_does_without_a_token_or_an_answer(capsys, monkeypatch, serve):
+    url = serve().url
+    missing = "no token was found; get one, for example with htgettoken"
+    works, sentence = verdict(capsys, f"{url}/hello.txt", "--try")
+    assert not works
+    assert sentence == f"{url} answered 401, and no token was sent: {missing}."
+    gone = url.replace("localhost", "127.0.0.2")
+    works, sentence = verdict(capsys, gone, "--try")
+    assert not works
+    assert sentence.startswith(f"{gone} gave no answer: ")
+
+
+def test_where_a_redirect_led_the_verdict_says(capsys, issuer, monkeypatch, serve):
+    last, first = serve(), serve()
+    first.redirects["/hello.txt"] = Redirect(f"{last.url}/hello.txt")
+    monkeypatch.setenv("SCITOKEN", issuer.mint())
+    works, sentence = verdict(capsys, f"{first.url}/hello.txt", "--try")
+    assert not works
+    assert sentence == (
+        f"{last.url}/hello.txt answered 401, and no token was sent: a redirect led there."
+    )
+
+
+def test_a_bad_signature_is_the_verdict(capsys, issuer, monkeypatch):
+    header, payload, signature = issuer.mint().split(".")
+    monkeypatch.setenv("SCITOKEN", f"{header}.{payload}.{signature[::-1]}")
+    works, sentence = verdict(capsys, "--verify")
+    assert not works
+    assert sentence.startswith("The token's signature is not verified: ")
+
+
+@pytest.mark.usefixtures("patched")
+@pytest.mark.parametrize("hosts", ["localhost", ""])
+def test_a_try_under_the_autopatch_is_what_the_program_would_do(
+    capsys, issuer, monkeypatch, serve, hosts
+):
+    monkeypatch.setenv("SCITOKEN", issuer.mint(audience="ANY"))
+    monkeypatch.setenv("REQUESTS_SCITOKENS_HOSTS", hosts)
+    works, sentence = verdict(capsys, f"{serve().url}/hello.txt", "--try")
+    assert works is bool(hosts)
+    assert ("It works" in sentence) is bool(hosts)
+
+
+# --- the short report
+
+
+@pytest.mark.usefixtures("at_noon")
+def test_the_report_is_short(capsys, issuer, monkeypatch):
+    monkeypatch.setenv("SCITOKEN", issuer.mint("read:/frames", audience="ANY"))
+    assert main([URL]) == 0
+    assert (
+        capsys.readouterr().out
+        == f"""\
+The token in $SCITOKEN is sent to https://storage.example.org when it answers
+  401 or 403.
+
+The token in $SCITOKEN
+        issuer    {issuer.url}
+        subject   tester
+        audience  ANY
+        scope     read:/frames
+        valid     began 0 s ago; expires in 10 min
+
+Other ways in
+   force=True: send it with the request
+   the autopatch: do not send it
+
+What to do
+   for the autopatch, set REQUESTS_SCITOKENS_HOSTS=storage.example.org
+"""
+    )
+
+
+def test_a_program_can_ask_for_it(issuer, monkeypatch, capsys):
+    monkeypatch.setenv("SCITOKEN", issuer.mint())
+    main([URL])
+    assert requests_scitokens.explain(URL) + "\n" == capsys.readouterr().out
+    assert "The token in $SCITOKEN can be used." in requests_scitokens.explain()
+
+
+def test_asking_says_nothing_and_leaves_to_say_what_is_to_be_said(monkeypatch, caplog):
+    monkeypatch.setenv("REQUESTS_SCITOKENS_HOSTS", "storage.example.org")
+    caplog.set_level("DEBUG")
+    for _ in range(2):
+        requests_scitokens.explain(URL)
+    assert caplog.records == []
+    requests_scitokens.HTTPSciTokenAuth()._decide(Target(URL, origin_of(URL)))
+    assert [record.levelname for record in caplog.records] == ["WARNING", "DEBUG"]
+
+
+# --- the advice
+
+
+@pytest.mark.parametrize(
+    ("audience", "url", "advised"),
+    [
+        (
+            "https://other.example.org",
+            URL,
+            f"get a token for {HERE_TOO}; set REQUESTS_SCITOKENS_HOSTS=storage.example.org "
+            "only if this server accepts the one that you have (XRootD checks the "
+            "audience, too)",
+        ),
+        (
+            "ANY",
+            "http://storage.example.org/",
+            "write https:// in the URL: over plain http everybody on the way can read all",
+        ),
+        ("ANY", f"{URL}?authz=x", "add --try to ask the server"),
+    ],
+)
+def test_what_to_do_about_a_token_that_is_not_sent(
+    capsys, issuer, monkeypatch, audience, url, advised
+):
+    monkeypatch.setenv("SCITOKEN", issuer.mint(audience=audience))
+    assert facts(capsys, url)[1]["advice"] == [advised]
+
+
+def test_where_all_is_well_the_autopatch_may_be_off(capsys, issuer, monkeypatch):
+    monkeypatch.setenv("SCITOKEN", issuer.mint(audience=HERE_TOO))
+    assert facts(capsys, URL)[1]["advice"] == [
+        "add --try to ask the server",
+        "for programs that do not use this package, set REQUESTS_SCITOKENS_AUTOPATCH=1",
+    ]
+
+
+def test_an_expired_token_before_a_good_one_is_to_be_unset(capsys, issuer, monkeypatch):
+    monkeypatch.setenv("BEARER_TOKEN", issuer.mint(lifetime=-60))
+    monkeypatch.setenv("SCITOKEN", issuer.mint(audience=HERE_TOO))
+    assert facts(capsys, URL)[1]["advice"][0] == (
+        "unset BEARER_TOKEN: the token in it has expired, so a later place is used"
+    )
+
+
+def test_an_empty_file_of_htcondor_is_the_pools(capsys, monkeypatch, here):
+    (here / "creds").mkdir()
+    (here / "creds" / "frames.use").write_text('{"access_token": ""}')
+    monkeypatch.setenv("_CONDOR_CREDS", str(here / "creds"))
+    assert facts(capsys)[1]["advice"] == [
+        "HTCondor has put a file here without a token in it: ask your pool whether you may "
+        "use this service, for example whether you are in its group"
+    ]
+
+
+OTHERWISE = (
+    "; or the token is for another audience, or from an issuer that the server does not "
+    "know"
+)
+
+
+@pytest.mark.parametrize(
+    ("scope", "claims", "advised"),
+    [
+        (
+            "storage.create:/",
+            {"wlcg.ver": "1.0"},
+            "the token has storage.create:/; the server may want storage.read:/hello.txt, "
+            f"or a scope that contains it{OTHERWISE}",
+        ),
+        (
+            "read:/",
+            {"aud": "ANY"},
+            "the token's scope covers this path, so ask the site whether it accepts "
+            "{issuer} as issuer and ANY as audience, and where that issuer's paths begin",
+        ),
+        (
+            "read:/hello.txt",
+            {"aud": "https://other.example.org"},
+            "get a token for {url}: this one is for https://other.example.org",
+        ),
+    ],
+)
+def test_what_to_do_about_a_token_that_is_not_accepted(
+    capsys, issuer, monkeypatch, serve, scope, claims, advised
+):
+    server, token = serve(answer="storm"), issuer.mint(scope, **claims)
+    server.rejects.add(token)
+    monkeypatch.setenv("SCITOKEN", token)
+    monkeypatch.setenv("REQUESTS_SCITOKENS_HOSTS", "localhost")
+    status, sentence = verdict(capsys, f"{server.url}/hello.txt", "--try")
+    assert (status, sentence) == (
+        False,
+        f"{server.url} answered 401 to the token in $SCITOKEN.",
+    )
+    _, found = facts(capsys, f"{server.url}/hello.txt", "--try")
+    assert found["advice"] == [advised.format(issuer=issuer.url, url=server.url)]
+
+
+def test_what_expires_meanwhile_is_to_be_renewed(issuer):
+    token = BearerToken.parse(issuer.mint(lifetime=-60))
+    last = {"url": URL, "challenge": None}
+    assert (
+        advice._about_refused("GET", token, last) == "renew the token: it expired 1 min ago"
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "page", "advised"),
+    [
+        (404, "text/plain", "the server answers 404 and never asks for a token"),
+        (400, "text/plain", "the server answers 400 and never asks for a token"),
+        (
+            200,
+            "text/plain",
+            "the server answers without a token too, perhaps with less",
+        ),
+    ],
+)
+def test_what_strangers_get_is_said(status, page, advised):
+    exchange = {"url": URL, "token": False, "status": status, "html": page == "text/html"}
+    assert advice._about_strangers({"status": status, "exchanges": [exchange]}) == advised
+
+
+def test_a_login_page_is_told_from_data():
+    exchanges = [{"html": False}, {"html": True}]
+    assert advice._about_strangers({"status": 200, "exchanges": exchanges}) == (
+        "the server shows strangers a page in HTML, perhaps a login page"
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "advised"),
+    [
+        (400, "the server got the token, and makes no sense of the request: check the URL"),
+        (500, "the server got the token, and answered 500"),
+    ],
+)
+def test_what_the_server_answers_to_the_token_is_said(answer, advised):
+    exchange = {"url": URL, "token": True, "status": answer, "html": False}
+    trial = {"status": answer, "exchanges": [exchange], "error": None}
+    token = BearerToken("opaque")
+    found = advice._about_answer("GET", URL, token, {"tries": [trial, trial]})
+    assert found == [advised]
+
+
+@pytest.mark.parametrize(
+    ("serve_it", "host", "advised"),
+    [
+        (
+            {},
+            "127.0.0.1",
+            "use the server's own name in the URL, the one in its certificate",
+        ),
+        (
+            {"tls": False},
+            "localhost",
+            "look for the server's https port: this one speaks plain http",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_connection_is_told(
+    capsys, issuer, monkeypatch, serve, serve_it, host, advised
+):
+    url = serve(**serve_it).url.replace("localhost", host).replace("http://", "https://")
+    monkeypatch.setenv("SCITOKEN", issuer.mint())
+    status, found = facts(capsys, url, "--try")
+    assert (status, found["advice"]) == (1, [advised])
+
+
+def test_a_server_that_says_nothing_is_waited_for_no_longer(capsys, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        status, found = facts(capsys, url, "--try", "--timeout", "0.1")
+    assert status == 1
+    assert found["tries"][1]["error"].endswith(": it took too long")
+    assert found["advice"][-1] == (
+        "try again, with a longer --timeout if the server is slow"
+    )
 
 
 # --- the token
@@ -880,6 +1251,11 @@ The autopatch
         ),
         (["https://a\\b/"], "URL: give an https:// or http:// address with a plain host"),
         ([URL, "--method", "PUT"], "invalid choice: 'PUT'"),
+        (
+            [URL, "--timeout", "0"],
+            "--timeout: give a number of seconds that is more than 0",
+        ),
+        ([URL, "--timeout", "nan"], "--timeout: give a number of seconds"),
     ],
 )
 def test_bad_usage_is_2(capsys, arguments, message):
@@ -889,11 +1265,34 @@ def test_bad_usage_is_2(capsys, arguments, message):
     assert message in capsys.readouterr().err
 
 
+def test_its_version_is_the_packages(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    version = requests_scitokens.__version__
+    assert capsys.readouterr().out == f"requests-scitokens {version}\n"
+
+
+def test_who_waits_at_a_terminal_is_told_so(capsys, monkeypatch, serve):
+    url = serve().url
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    main([url, "--try", "--timeout", "5"])
+    assert capsys.readouterr().err == "asking the server, up to 5 s each time ...\n"
+    main([url, "--try", "--json"])
+    main([url])
+    assert capsys.readouterr().err == ""
+
+
 def test_colours_are_for_terminals(capsys, monkeypatch):
     monkeypatch.delenv("NO_COLOR", raising=False)
     assert "\033" not in run(capsys)[1]
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert run(capsys)[1].startswith("\033[1mWhere tokens are looked for")
+    main([])
+    assert capsys.readouterr().out.startswith("\033[1;31mNo token can be used")
+    monkeypatch.setenv("SCITOKEN", "opaque")
+    main([])
+    assert capsys.readouterr().out.startswith("\033[1;32mThe token in $SCITOKEN")
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\033" not in run(capsys)[1]
 
@@ -918,7 +1317,7 @@ def test_the_package_can_be_run(capsys, monkeypatch):
     with pytest.raises(SystemExit) as caught:
         runpy.run_module("requests_scitokens", run_name="__main__")
     assert caught.value.code == 1
-    assert "Where tokens are looked for" in capsys.readouterr().out
+    assert capsys.readouterr().out.startswith("No token can be used: no token was found")
 
 
 def test_a_reader_that_has_seen_enough_is_no_error():

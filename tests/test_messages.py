@@ -345,10 +345,21 @@ def write(text):
         (write("a b"), "not a bearer token: it has white space inside"),
         (write("a\x01b"), "not a bearer token: it has a control character inside"),
         (
-            write('"a"'),
+            write("a,b"),
             "not a bearer token: it has a character that no token has (RFC 6750 section "
             "2.1)",
         ),
+        (write("Bearer a"), "not a bearer token: the word Bearer is no part of the token"),
+        (write('"a"'), "not a bearer token: it has quotes around it"),
+        (
+            write("\ufeffa"),
+            "not a bearer token: it begins with a byte order mark (BOM)",
+        ),
+        (
+            lambda path: path.write_text("a", "utf-16"),
+            "not a bearer token: it is in UTF-16",
+        ),
+        (write("a\nb"), "not a bearer token: it has more than one line"),
         (lambda path: None, "No such file or directory"),
     ],
 )

@@ -227,10 +227,13 @@ def drive_program(output, url):
         ["--json", "--verify"],
         [url],
         [url, "--try"],
+        [url, "--try", "--verbose"],
         [url, "--try", "--json", "--method", "HEAD"],
     ):
         with suppress(SystemExit):
             output.drive("main", main, arguments)
+    output.drive("explain", requests_scitokens.explain)
+    output.drive("explain", requests_scitokens.explain, url)
 
 
 def drive_servers(output, issuer, server):

@@ -58,15 +58,19 @@ def test_what_rfc_6750_calls_a_token_is_one(text, form, before, after):
         ("", "it is empty"),
         (" \t\n\v\f\r", "it is empty"),
         ("secret secret", "white space inside"),
-        ("secret\nsecret", "white space inside"),
-        ("secret\r\nX-Header: secret", "white space inside"),
+        ("secret\nsecret", "more than one line"),
+        ("secret\r\nX-Header: secret", "more than one line"),
+        ("Bearer secret", "the word Bearer"),
+        ("bearer\tsecret", "the word Bearer"),
+        ("\ufeffsecret", "byte order mark"),
+        ("'secret'", "quotes"),
         ("secret\x00", "control character"),
         ("\x7fsecret", "control character"),
         ("secret\x1b[2J", "control character"),
         ("secrét", "no token has"),
         ("\u00a0secret", "no token has"),  # only C99 white space is removed
         ("secret\u2028", "no token has"),
-        ('"secret"', "no token has"),
+        ('"secret"', "quotes"),
         ("secret,secret", "no token has"),
         ("sec=ret", "no token has"),
         ("=", "no token has"),
@@ -81,6 +85,12 @@ def test_anything_else_is_malformed_and_never_quoted(text, reason):
             BearerToken.parse(form)
         assert isinstance(caught.value, ValueError)
         assert "secr" not in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-16-le"])
+def test_a_file_in_utf_16_is_told(encoding):
+    with pytest.raises(MalformedTokenError, match="in UTF-16"):
+        BearerToken.parse("\ufeffsecret".encode(encoding))
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,7 @@ class Exchange(TypedDict):
     token: bool
     status: int
     challenge: str | None
+    html: bool
 
 
 class Trial(TypedDict):
@@ -92,6 +93,7 @@ class _Facts(TypedDict):
     places: list[Place]
     autopatch: Autopatch
     usable: bool
+    verdict: str
     advice: list[str]
 
 

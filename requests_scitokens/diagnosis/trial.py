@@ -14,21 +14,48 @@ from requests_scitokens.token import plain
 from .facts import Exchange, Trial
 from .known_tokens import KnownTokens
 
+# What an error means, and what its text has then, in lower case; the first that fits.
+_SIGNS = {
+    "the certificate is for another name": ("mismatch", "doesn't match", "not valid for"),
+    "this port speaks plain http": ("wrong version number", "record layer failure"),
+    "the certificate is not trusted": ("certificate verify failed",),
+    "it took too long": ("timed out",),
+    "the name is not known": ("name or service not known", "getaddrinfo", "nodename"),
+}
 
-def outcome(method: str, url: str, known: KnownTokens, *, with_token: bool) -> Trial:
-    """Make the request; the answer's body is not read."""
+
+def _cause(problem: Exception) -> str:
+    """Name an error. Its text may contain a URL, and that a token, so it is not shown."""
+    cause = getattr(problem.args[0], "reason", "") if problem.args else ""
+    name = type(problem).__name__ + (f" ({type(cause).__name__})" if cause else "")
+    text = str(problem).lower().rpartition("caused by")[2]  # before that stands the URL
+    meanings = [m for m, signs in _SIGNS.items() if any(sign in text for sign in signs)]
+    return f"{name}: {meanings[0]}" if meanings else name
+
+
+def outcome(
+    method: str,
+    url: str,
+    known: KnownTokens,
+    timeout: float,
+    *,
+    with_token: bool,
+    autopatch: bool,
+) -> Trial:
+    """Make the request as the program would; the answer's body is not read."""
     recorder = _Recorder(known)
     status, error = None, None
     try:
-        with Session(token=None if with_token else False) as session:
+        # Where the patch is on, Requests' own session has its handler.
+        patched = with_token and autopatch
+        token = None if with_token else False
+        with requests.Session() if patched else Session(token=token) as session:
             session.mount("https://", recorder)
             session.mount("http://", recorder)
-            with session.request(method, url, timeout=30, stream=True) as response:
+            with session.request(method, url, timeout=timeout, stream=True) as response:
                 status = response.status_code
     except Exception as problem:  # noqa: BLE001, whatever a server makes libraries raise
-        # Its text may contain a URL, and that a token.
-        cause = getattr(problem.args[0], "reason", "") if problem.args else ""
-        error = type(problem).__name__ + (f" ({type(cause).__name__})" if cause else "")
+        error = _cause(problem)
     return {
         "with_token": with_token,
         "exchanges": recorder.exchanges,
@@ -64,6 +91,7 @@ class _Recorder(HTTPAdapter):
                 "token": scheme == "Bearer",
                 "status": response.status_code,
                 "challenge": None if challenge is None else plain(hide(challenge)),
+                "html": "html" in str(response.headers.get("Content-Type")).lower(),
             }
         )
         return response
