@@ -467,6 +467,23 @@ def test_links_from_outside_the_documentation_lead_somewhere(page):
         assert "://" in link or (ROOT / link).is_file(), link
 
 
+def test_links_of_the_readme_lead_somewhere_on_pypi_too():
+    project = (ROOT / "pyproject.toml").read_text().partition("[project.urls]\n")[2]
+    urls = dict(re.findall(r'^(\w+) = "(.+)"$', project.partition("\n\n")[0], re.MULTILINE))
+    text = (ROOT / "README.md").read_text()
+    defined = dict(re.findall(r"^\[(.+)\]: (\S+)$", text, re.MULTILINE))
+    assert {*re.findall(r"\]\[(.+?)\]", text)} == {*defined}
+    for url in defined.values():
+        page = re.fullmatch(f"{urls['Documentation']}/en/latest/(.+)\\.html", url)
+        file = re.fullmatch(f"{urls['Source']}/-/blob/main/(.+)", url)
+        if page:
+            assert (DOCS / f"{page[1]}.md").is_file(), url
+        elif file:
+            assert (ROOT / file[1]).is_file(), url
+        else:
+            assert url in urls.values()
+
+
 def test_links_that_lead_nowhere_are_found(tmp_path):
     (tmp_path / "a.html").write_text(
         '<a href="https://example.org/x">1</a> <a href="b/c.html#here">2</a> <i id="x"/>'
