@@ -1,6 +1,8 @@
 # Everything happens in .venv, which the first command makes.
 PYTHON ?= python3
 PYTEST_ARGS ?= -n auto
+COVERAGE ?= --cov --cov-fail-under=100
+# Versions of libraries, `name==version`.
 PINS ?=
 BIN := .venv/bin
 
@@ -11,7 +13,7 @@ demo: .venv/demo
 	@$(BIN)/python demo/demo.py
 
 test: .venv/test
-	$(BIN)/python -m pytest $(PYTEST_ARGS) --cov --cov-fail-under=100
+	$(BIN)/python -m pytest $(PYTEST_ARGS) $(COVERAGE)
 
 # 100,000 requests while the token file is renewed in every way; minutes.
 soak: .venv/test

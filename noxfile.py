@@ -69,8 +69,12 @@ def debian(session: nox.Session, version: str, needs: str) -> None:
     )
     if can.returncode == 77:
         session.skip(can.stderr.strip())
-    arguments = [*(session.posargs or PYTEST_ARGS), *(["--no-cov"] if PINS[needs] else [])]
-    session.run(
-        *(*chroot, "make", f"PYTHON=python{version}", f"PINS={shlex.join(PINS[needs])}"),
-        *(f"PYTEST_ARGS={shlex.join(arguments)}", "demo", "test"),
-    )
+    variables = {
+        "PYTHON": f"python{version}",
+        "PINS": shlex.join(PINS[needs]),
+        "PYTEST_ARGS": shlex.join(session.posargs or PYTEST_ARGS),
+    }
+    if PINS[needs]:
+        variables["COVERAGE"] = ""  # not all lines are for old libraries
+    settings = [f"{name}={value}" for name, value in variables.items()]
+    session.run(*chroot, "make", *settings, "demo", "test")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import requests
@@ -721,6 +722,19 @@ def test_where_stderr_is_closed_nothing_is_said(monkeypatch, tmp_path):
     with (tmp_path / "closed").open("w") as closed:
         monkeypatch.setattr(sys, "stderr", closed)
     _startup._complain("something that nobody reads")
+
+
+def test_a_loader_that_has_only_load_module_can_still_be_called():
+    """By hand: Python 3.15 no longer calls it."""
+
+    class Old:
+        @staticmethod
+        def load_module(name):
+            return ModuleType(name)
+
+    loader = _startup._Loader(Old())
+    assert loader.load_module("beside").__name__ == "beside"
+    assert not hasattr(loader, "exec_module")
 
 
 def test_an_exception_that_cannot_be_shown_is_survived():
