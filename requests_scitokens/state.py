@@ -64,7 +64,13 @@ log = logging.getLogger("requests_scitokens")
 class _Stderr(logging.Handler):  # whatever stderr is at the time
     def emit(self, record: logging.LogRecord) -> None:
         with suppress(OSError, ValueError, AttributeError):  # full, closed, none
-            sys.stderr.write(f"requests-scitokens: {self.format(record)}\n")
+            stderr, line = sys.stderr, f"requests-scitokens: {self.format(record)}\n"
+            if stderr is sys.__stderr__ and stderr is not None:
+                # Past its buffer: what a full disk does not take would be tried again at
+                # the program's end, and change the program's status.
+                os.write(stderr.fileno(), line.encode(stderr.encoding, "backslashreplace"))
+            else:
+                stderr.write(line)
 
 
 def show_log(setting: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -136,6 +137,16 @@ def test_a_stderr_that_cannot_be_written_to_is_no_error(log, monkeypatch, stderr
     show_log("info")
     monkeypatch.setattr(sys, "stderr", stderr)
     log.info("nobody reads this")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+def test_where_the_disk_is_full_a_program_ends_with_its_own_status(monkeypatch):
+    monkeypatch.setenv("REQUESTS_SCITOKENS_LOG", "debug")
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    code = "from requests_scitokens import state; state.log.debug('x'); raise SystemExit(3)"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", code], stderr=full, check=False)
+    assert done.returncode == 3
 
 
 @pytest.mark.parametrize(
