@@ -67,8 +67,10 @@ class Exchange:
     ) -> None:
         self.handler = handler
         self.url = url
-        self.origin = origin_of(url)
-        self.start = start or self.origin or NOWHERE  # where the caller sent the request
+        self.origin: Origin | None = origin_of(url)
+        self.start: Origin = (
+            start or self.origin or NOWHERE
+        )  # where the caller sent the request
         self.passed = passed  # the origins whose redirects led here
         self.token: BearerToken | None = None  # the token for the caller's own URL
         self.sent: BearerToken | None = None  # the token that was attached at once

@@ -17,11 +17,17 @@ from .policy import Action, Situation, Standing, barred, decide, standing
 from .token import BearerToken, MalformedTokenError
 
 if TYPE_CHECKING:
-    from typing import TypeAlias
+    from typing import Protocol, TypeAlias
 
     from scitokens import SciToken
 
-    Given: TypeAlias = "SciToken | str | bytes | bool | None"
+    class Serializable(Protocol):
+        """A `scitokens.SciToken`: scitokens has no type hints."""
+
+        def serialize(self) -> str | bytes:
+            """Return the token as text."""
+
+    Given: TypeAlias = "Serializable | str | bytes | bool | None"
     TokenFunction: TypeAlias = Callable[[str], Given]
 
 
@@ -57,16 +63,16 @@ class Source:
     ) -> None:
         if not callable(token):
             check(token, "token=")
-        self.token = None if token is True else token
-        self.audience = audience
+        self.token: Given | TokenFunction = None if token is True else token
+        self.audience: str | Iterable[str] | None = audience
         if audience is not None and not isinstance(audience, str):
             self.audience = list(strings(audience, "audience="))
-        self.force = bool(force) or token is True
-        self.hosts = hosts
+        self.force: bool = bool(force) or token is True
+        self.hosts: str | Iterable[str] | None = hosts
         if hosts is not None and not isinstance(hosts, str):
             self.hosts = strings(hosts, "hosts=")
         #: Whether the autopatch made this handler, rather than the caller.
-        self.is_default = False
+        self.is_default: bool = False
         if self.hosts:
             self._hosts()
 

@@ -33,17 +33,17 @@ class Memory(dict[Any, Any]):
 
 
 #: Whether the handlers that the autopatch made do anything: `patching.on`.
-patching = SimpleNamespace(on=False)
+patching: SimpleNamespace = SimpleNamespace(on=False)
 
 #: (origin, holder): which origin has accepted whose token, and so gets it at once (the
 #: protection spaces of RFC 9110 section 11.5, one for each origin).
-accepted = Memory(10_000)
+accepted: Memory = Memory(10_000)
 
 #: path: what `token_file` keeps of the file's last tokens.
-token_files = Memory(1_000)
+token_files: Memory = Memory(1_000)
 
 #: What has been logged, and is not logged again.
-said = Memory(10_000)
+said: Memory = Memory(10_000)
 
 
 def first_time(*key: Hashable) -> bool:
@@ -58,7 +58,7 @@ def first_time(*key: Hashable) -> bool:
     return first
 
 
-log = logging.getLogger("requests_scitokens")
+log: logging.Logger = logging.getLogger("requests_scitokens")
 
 
 class _Stderr(logging.Handler):  # whatever stderr is at the time

@@ -43,20 +43,24 @@ class BearerToken:
         #: Not verified: the server decides. `None` if it is no JSON Web Token (RFC 7519).
         self.claims = claims
         #: The `Authorization` field's value (RFC 6750 section 2.1).
-        self.header = f"Bearer {serialized}"
+        self.header: str = f"Bearer {serialized}"
         claims = claims or {}
         aud = claims.get("aud", [])
         entries = aud if isinstance(aud, list) else [aud]
         #: The `aud` claim (RFC 7519 section 4.1.3); "" for an entry that cannot be read.
-        self.audience = tuple(one if isinstance(one, str) else "" for one in entries)
+        self.audience: tuple[str, ...] = tuple(
+            one if isinstance(one, str) else "" for one in entries
+        )
         expires = seconds(claims.get("exp"))
         #: In seconds since the epoch; infinity if it never says.
-        self.expires = math.inf if expires is None else expires
+        self.expires: float = math.inf if expires is None else expires
         issuer, subject = claims.get("iss"), claims.get("sub")
         # RFC 7519 section 4.1 has strings there, if any; whatever else names nobody.
         named = isinstance(issuer, str) and isinstance(subject, (str, type(None)))
         #: What stays the same when it is renewed: issuer, subject and audience; or itself.
-        self.holder = (issuer, subject, *self.audience) if named else (serialized,)
+        self.holder: tuple[object, ...] = (
+            (issuer, subject, *self.audience) if named else (serialized,)
+        )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, BearerToken) and self.serialized == other.serialized

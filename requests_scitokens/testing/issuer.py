@@ -43,7 +43,9 @@ class Issuer(Server):
         pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         self.public_key: bytes = pem
         key = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(public))
-        self.jwks = {"keys": [{**key, "kid": "test", "alg": "ES256", "use": "sig"}]}
+        self.jwks: dict[str, list[dict[str, str]]] = {
+            "keys": [{**key, "kid": "test", "alg": "ES256", "use": "sig"}]
+        }
 
     def mint(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -22,7 +23,8 @@ class _Listener(ThreadingTCPServer):  # HTTPServer would ask DNS for its own nam
     request_queue_size = 128
 
     def __init__(self, owner: Server, context: ssl.SSLContext | None) -> None:
-        self.owner, self.context = owner, context
+        self.owner: Server = owner
+        self.context: ssl.SSLContext | None = context
         self.clients: dict[Thread, socket.socket] = {}
         super().__init__(("127.0.0.1", 0), Handler)
 
@@ -70,8 +72,13 @@ class Handler(BaseHTTPRequestHandler):
         """Have one request answered."""
         self.server.owner._answer(self)
 
-    do_GET = do_HEAD = do_OPTIONS = dispatch
-    do_PUT = do_POST = do_PATCH = do_DELETE = dispatch
+    do_GET: Callable[[Handler], None] = dispatch
+    do_HEAD: Callable[[Handler], None] = dispatch
+    do_OPTIONS: Callable[[Handler], None] = dispatch
+    do_PUT: Callable[[Handler], None] = dispatch
+    do_POST: Callable[[Handler], None] = dispatch
+    do_PATCH: Callable[[Handler], None] = dispatch
+    do_DELETE: Callable[[Handler], None] = dispatch
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
@@ -119,7 +126,7 @@ class Server(ABC):
             ca.issue_cert(host).configure_cert(context)
         self._listener = _Listener(self, context)
         port = self._listener.server_address[1]
-        self.url = f"http{'s' if tls else ''}://{host}:{port}"
+        self.url: str = f"http{'s' if tls else ''}://{host}:{port}"
         self._thread = Thread(
             target=self._listener.serve_forever, args=(0.02,), daemon=True
         )
