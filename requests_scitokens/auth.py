@@ -179,10 +179,9 @@ class HTTPSciTokenAuth(Source, AuthBase):
         ours = exchange.exchange_of(response)
         if ours is not None and ours.handler is self:
             return ours
-        start = ours.start if ours is not None else None
-        if start is None and response.history:
-            start = origin_of(response.history[0].url)
-        return exchange.Exchange(self, getattr(response.request, "url", None), start)
+        start = ours.start if ours is not None else exchange.start_of(response)
+        request = getattr(response, "request", None)
+        return exchange.Exchange(self, getattr(request, "url", None), start)
 
     def generate_bearer_header(self, response: Response | None = None) -> str | None:
         """Return the `Authorization` field's value; `None` if there is no token.

@@ -325,6 +325,12 @@ def had_credentials(response: Response) -> bool:
     return any(one is response for one in history)
 
 
+def start_of(response: Response) -> Origin | None:
+    """Return where the caller sent what redirects led here; `None` if none did."""
+    history = response.history
+    return (origin_of(history[0].url) or NOWHERE) if history else None
+
+
 def headers_of(message: object) -> Mapping[str, Any]:
     """Return the headers of a request or response, whatever a mock adapter made of it."""
     headers = getattr(message, "headers", None)

@@ -136,6 +136,8 @@ def test_nor_where_the_401_is_answered_by_hand(world, issuer, trusted, token_fil
     assert by_hand(response) is response
     refusal = requests.get(f"{OTHER}/next", timeout=30)  # where the caller sent it
     assert by_hand(refusal).ok
+    response.history[0].url = "http+unix://socket/start"  # which is no origin
+    assert by_hand(response) is response
 
 
 @pytest.mark.usefixtures("patched")
@@ -523,6 +525,21 @@ def test_the_default_answers_no_401_to_a_request_that_went_without_its_token(
     with kind() as session:
         assert session.get(f"{HOME}/start").status_code == 401
     assert [bool(seen.authorization) for seen in servers.received] == [True, False]
+
+
+@pytest.mark.usefixtures("patched")
+def test_a_token_given_to_the_default_goes_to_no_server_after_two_redirects(world, issuer):
+    servers = world(HOME, OTHER)
+    servers.answer = lambda seen: {
+        "/start": (302, (("Location", f"{OTHER}/a"),)),
+        "/a": (302, (("Location", f"{OTHER}/b"),)),
+        "/b": CHALLENGE,
+    }[seen.path]
+    with requests.Session() as session:
+        session.auth.token = issuer.mint(audience="ANY")
+        assert session.get(f"{HOME}/start").status_code == 401
+    sent = [bool(seen.authorization) for seen in servers.received]
+    assert sent == [True, False, False]
 
 
 @pytest.mark.parametrize(
