@@ -11,7 +11,7 @@ from requests.auth import AuthBase
 from . import exchange
 from .discovery import Target, find
 from .origin import default_audience, origin_of
-from .source import Source, as_scitoken, serialize_token, strings
+from .source import Source, as_scitoken, strings
 
 if TYPE_CHECKING:
     from scitokens import SciToken
@@ -73,9 +73,9 @@ class HTTPSciTokenAuth(Source, AuthBase):
     #: The session that it was made for: its settings decide about proxies and `.netrc`.
     _session: Callable[[], Session | None] = type(None)
 
-    def _own_way(self) -> Callable[[str], Given] | None:
+    def _own_way(self, *, header: bool) -> Callable[[str], Given] | None:
         own, ours = type(self), HTTPSciTokenAuth
-        if own.generate_bearer_header is not ours.generate_bearer_header:
+        if header and own.generate_bearer_header is not ours.generate_bearer_header:
             return lambda _: (self.generate_bearer_header() or "").partition(" ")[2] or None
         if own.find_token is not ours.find_token:
             return lambda url: self.find_token(url=url, error=self.force)
@@ -192,10 +192,8 @@ class HTTPSciTokenAuth(Source, AuthBase):
             The response that it would answer.
         """
         url = response.url if response is not None else ""
-        if self.token is None:
-            found = self.find_token(url or None, error=False)
-            return None if found is None else f"Bearer {serialize_token(found)}"
-        token = self._find(Target(url, origin_of(url))).token
+        # A subclass may call this from its own.
+        token = self._find(Target(url, origin_of(url)), header=False).token
         return token.header if token else None
 
     def find_token(

@@ -38,7 +38,7 @@ def redirected(url: str = DATA, **facts: Any) -> Target:
 def said(*arguments: Any, chosen: bool = True, finds: Any = None, **options: Any) -> Source:
     source = Source(*arguments, **options)
     source.is_default = not chosen
-    source._own_way = lambda: finds
+    source._own_way = lambda **_: finds
     return source
 
 
