@@ -243,16 +243,17 @@ def check(given: Any, what: str) -> Any:
     """Return what was given for a token, unless it cannot be one; nothing quotes it."""
     if given is None or isinstance(given, bool) or hasattr(given, "serialize"):
         return given
+    problem: Exception | None = None
     if not isinstance(given, (str, bytes)):
-        raise TypeError(
+        problem = TypeError(
             f"{what} is of type {type(given).__name__}; a SciToken, a str or bytes, True, "
             "or a function that returns one of these was expected"
         )
-    problem = None
-    try:
-        BearerToken.parse(given)
-    except MalformedTokenError as error:
-        problem = MalformedTokenError(f"{what} is not a bearer token: {error}")
+    else:
+        try:
+            BearerToken.parse(given)
+        except MalformedTokenError as error:
+            problem = MalformedTokenError(f"{what} is not a bearer token: {error}")
     if problem is not None:
         del given  # the traceback may be shown with what its frames hold
         raise problem
