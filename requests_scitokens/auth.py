@@ -82,7 +82,9 @@ class HTTPSciTokenAuth(Source, AuthBase):
         return None
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, HTTPSciTokenAuth) and self._identity() == other._identity()
+        if not isinstance(other, HTTPSciTokenAuth):
+            return NotImplemented
+        return self._identity() == other._identity()
 
     def __hash__(self) -> int:
         return hash(self._identity())
@@ -117,7 +119,7 @@ class HTTPSciTokenAuth(Source, AuthBase):
         if before is not None:
             before.take_off(request)
         others = "Authorization" in request.headers  # the caller's own credentials
-        if others and not self._requested:
+        if others and (self.is_default or not self._requested):
             return
         ours = before.at(request) if before else exchange.Exchange(self, request.url)
         ours.handler = self
