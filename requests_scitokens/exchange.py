@@ -72,7 +72,7 @@ class Exchange:
         self.passed = passed  # the origins whose redirects led here
         self.token: BearerToken | None = None  # the token for the caller's own URL
         self.sent: BearerToken | None = None  # the token that was attached at once
-        self._left: tuple[Origin, ...] = ()  # the origins whose redirects led on
+        self._left: list[Origin] = []  # the origins whose redirects led on
         self._request: Callable[[], PreparedRequest | None] = type(None)  # not known
 
     def __reduce__(self) -> str | tuple[Any, ...]:
@@ -132,7 +132,7 @@ class Exchange:
                 request.hooks = {**request.hooks, "response": others}
             return
         request.hooks = {**request.hooks, "response": [self, *others]}
-        if hasattr(request, "__weakref__"):
+        with suppress(TypeError):  # of a class that does not support it
             self._request = ref(request)
         resend.never_shorten(request)
 
@@ -154,7 +154,8 @@ class Exchange:
         elif self.sent is not None:
             key = (self.origin, self.sent.holder)
             request: Any = getattr(response, "request", None)
-            if key not in state.accepted and self._has(request) and request.url == self.url:
+            new = key not in state.accepted and self._has(request)
+            if new and origin_of(request.url) == self.origin:
                 state.accepted.put(key, True)
         answer: Response | None = self.handler.handle_response(response, **kwargs)
         if not served:
@@ -246,7 +247,8 @@ class Exchange:
         """Note which origins lead on, with this response."""
         before = [*(response.history or ()), response]
         origins = [origin_of(getattr(one, "url", None)) or NOWHERE for one in before]
-        self._left = tuple(dict.fromkeys([*self._left, *origins]))
+        # Threads may be sending the same request: none takes out what another puts in.
+        self._left += [one for one in origins if one not in self._left]
 
     def _before_redirect(self, response: Response, answer: Response) -> None:
         """Take the token off a request that is redirected to where it may not go.
