@@ -236,7 +236,8 @@ class Exchange:
 
         To be called after `requests.Session.rebuild_auth`, with what that gets.
         """
-        self.take_off(request)  # it is decided about anew
+        for one in (self, hook_of(request) or self):
+            one.take_off(request)  # it is decided about anew
         if "Authorization" not in headers_of(request):  # from .netrc, or the caller's own
             self._leave(response)
             there = self.at(request)

@@ -76,6 +76,10 @@ class KeepsAuth(requests.Session):
             prepared_request.prepare_auth(self.auth)
 
 
+class KeepsAuthOfOurs(requests_scitokens.Session, KeepsAuth):
+    """Does so where ours asks the class behind it."""
+
+
 def with_auth(kind=requests.Session, **options):
     session = kind()
     session.auth = HTTPSciTokenAuth(**options)
@@ -86,6 +90,7 @@ SESSIONS = {
     "auth=": with_auth,
     "Session": requests_scitokens.Session,
     "autopatch": requests.Session,
+    "own rebuild_auth, Session": KeepsAuthOfOurs,
     "own rebuild_auth, auth=": lambda: with_auth(KeepsAuth),
     "own rebuild_auth, autopatch": KeepsAuth,
 }
@@ -396,13 +401,6 @@ def test_a_request_may_have_no_place_for_hooks(issuer):
 WRITERS = dict(SESSIONS)
 # What asks the default again cannot be told from the caller: no hook is left to know by.
 del WRITERS["own rebuild_auth, autopatch"]
-
-
-class KeepsAuthOfOurs(requests_scitokens.Session, KeepsAuth):
-    """Gives a redirected request the session's credentials again, after ours."""
-
-
-WRITERS["own rebuild_auth, Session"] = KeepsAuthOfOurs
 
 
 @pytest.mark.usefixtures("patched")
