@@ -274,11 +274,11 @@ class Exchange:
         passed = (*self.passed, *self._left)
         for request in requests:
             to = Target(url, origin_of(url), request.method or "", self.start, passed)
-            # A retry shows that the token is of no more use; and beside a request that is
-            # not what was sent, Requests itself could not decide about it.
+            # A retry shows that the token is of no more use; and where an adapter answers
+            # with requests of its own, the next ones would not be known.
             if (
                 retried
-                or not self._has(answered)
+                or request is not answered
                 or to.origin != origin_of(request.url)
                 or self.handler._bars(to)
             ):

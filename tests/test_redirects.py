@@ -679,6 +679,20 @@ def test_a_prepared_write_that_was_sent_before_is_the_callers_own(
     assert session.send(prepared).status_code == 200
 
 
+def test_the_token_comes_off_before_it_goes_out_of_sight(world, issuer, token_file):
+    """Nobody knows the second request: the adapter answers with another."""
+    servers = world(HOME, OTHER)
+    routes = {"/start": "/next", "/next": f"{OTHER}/end"}
+    servers.answer = lambda seen: (
+        (302, (("Location", routes[seen.path]),)) if seen.path in routes else (200, ())
+    )
+    token_file.write_text(issuer.mint(audience=HOME))
+    with DecidesAlone() as session:
+        session.mount("https://", Recording())
+        session.get(f"{HOME}/start", auth=HTTPSciTokenAuth())
+    assert [bool(seen.authorization) for seen in servers.received] == [True, False, False]
+
+
 @pytest.mark.parametrize("default", [True, False])
 def test_the_token_comes_off_where_the_response_does_not_tell_its_request(
     world, issuer, token_file, request, default
