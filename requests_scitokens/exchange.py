@@ -276,9 +276,10 @@ class Exchange:
             to = Target(url, origin_of(url), request.method or "", self.start, passed)
             # A retry shows that the token is of no more use; and where an adapter answers
             # with requests of its own, the next ones would not be known.
+            known = self._has(answered) and hook_of(answered) is not None
             if (
                 retried
-                or request is not answered
+                or not (known or request is answered)
                 or to.origin != origin_of(request.url)
                 or self.handler._bars(to)
             ):

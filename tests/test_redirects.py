@@ -693,6 +693,19 @@ def test_the_token_comes_off_before_it_goes_out_of_sight(world, issuer, token_fi
     assert [bool(seen.authorization) for seen in servers.received] == [True, False, False]
 
 
+def test_a_prepared_request_keeps_the_token_where_its_copies_are_redirected_within(
+    world, issuer, session, token_file
+):
+    servers = world(HOME)
+    servers.answer = leads_to("/next")
+    token_file.write_text(issuer.mint(audience=HOME))
+    request = requests.Request("GET", f"{HOME}/start", auth=HTTPSciTokenAuth())
+    prepared = session.prepare_request(request)
+    for _ in range(2):
+        assert session.send(prepared.copy()).ok
+    assert all(seen.authorization for seen in servers.received)
+
+
 @pytest.mark.parametrize("default", [True, False])
 def test_the_token_comes_off_where_the_response_does_not_tell_its_request(
     world, issuer, token_file, request, default
