@@ -11,7 +11,7 @@ from requests.auth import AuthBase
 from . import exchange
 from .discovery import Target, find
 from .origin import default_audience, origin_of
-from .source import Source, as_scitoken, serialize_token, strings
+from .source import Source, as_scitoken, strings
 
 if TYPE_CHECKING:
     from scitokens import SciToken
@@ -73,16 +73,18 @@ class HTTPSciTokenAuth(Source, AuthBase):
     #: The session that it was made for: its settings decide about proxies and `.netrc`.
     _session: Callable[[], Session | None] = type(None)
 
-    def _own_way(self) -> Callable[[str], Given] | None:
+    def _own_way(self, *, header: bool) -> Callable[[str], Given] | None:
         own, ours = type(self), HTTPSciTokenAuth
-        if own.generate_bearer_header is not ours.generate_bearer_header:
+        if header and own.generate_bearer_header is not ours.generate_bearer_header:
             return lambda _: (self.generate_bearer_header() or "").partition(" ")[2] or None
         if own.find_token is not ours.find_token:
             return lambda url: self.find_token(url=url, error=self.force)
         return None
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, HTTPSciTokenAuth) and self._identity() == other._identity()
+        if not isinstance(other, HTTPSciTokenAuth):
+            return NotImplemented
+        return self._identity() == other._identity()
 
     def __hash__(self) -> int:
         return hash(self._identity())
@@ -117,7 +119,7 @@ class HTTPSciTokenAuth(Source, AuthBase):
         if before is not None:
             before.take_off(request)
         others = "Authorization" in request.headers  # the caller's own credentials
-        if others and not self._requested:
+        if others and (self.is_default or not self._requested):
             return
         ours = before.at(request) if before else exchange.Exchange(self, request.url)
         ours.handler = self
@@ -179,10 +181,9 @@ class HTTPSciTokenAuth(Source, AuthBase):
         ours = exchange.exchange_of(response)
         if ours is not None and ours.handler is self:
             return ours
-        start = ours.start if ours is not None else None
-        if start is None and response.history:
-            start = origin_of(response.history[0].url)
-        return exchange.Exchange(self, getattr(response.request, "url", None), start)
+        start = ours.start if ours is not None else exchange.start_of(response)
+        request = getattr(response, "request", None)
+        return exchange.Exchange(self, getattr(request, "url", None), start)
 
     def generate_bearer_header(self, response: Response | None = None) -> str | None:
         """Return the `Authorization` field's value; `None` if there is no token.
@@ -193,10 +194,8 @@ class HTTPSciTokenAuth(Source, AuthBase):
             The response that it would answer.
         """
         url = response.url if response is not None else ""
-        if self.token is None:
-            found = self.find_token(url or None, error=False)
-            return None if found is None else f"Bearer {serialize_token(found)}"
-        token = self._find(Target(url, origin_of(url))).token
+        # A subclass may call this from its own.
+        token = self._find(Target(url, origin_of(url)), header=False).token
         return token.header if token else None
 
     def find_token(

@@ -74,7 +74,7 @@ class Exchange:
         self.passed = passed  # the origins whose redirects led here
         self.token: BearerToken | None = None  # the token for the caller's own URL
         self.sent: BearerToken | None = None  # the token that was attached at once
-        self._left: tuple[Origin, ...] = ()  # the origins whose redirects led on
+        self._left: list[Origin] = []  # the origins whose redirects led on
         self._request: Callable[[], PreparedRequest | None] = type(None)  # not known
 
     def __reduce__(self) -> str | tuple[Any, ...]:
@@ -134,7 +134,7 @@ class Exchange:
                 request.hooks = {**request.hooks, "response": others}
             return
         request.hooks = {**request.hooks, "response": [self, *others]}
-        if hasattr(request, "__weakref__"):
+        with suppress(TypeError):  # of a class that does not support it
             self._request = ref(request)
         resend.never_shorten(request)
 
@@ -156,7 +156,8 @@ class Exchange:
         elif self.sent is not None:
             key = (self.origin, self.sent.holder)
             request: Any = getattr(response, "request", None)
-            if key not in state.accepted and self._has(request) and request.url == self.url:
+            new = key not in state.accepted and self._has(request)
+            if new and origin_of(request.url) == self.origin:
                 state.accepted.put(key, True)
         answer: Response | None = self.handler.handle_response(response, **kwargs)
         if not served:
@@ -237,7 +238,8 @@ class Exchange:
 
         To be called after `requests.Session.rebuild_auth`, with what that gets.
         """
-        self.take_off(request)  # it is decided about anew
+        for one in (self, hook_of(request) or self):
+            one.take_off(request)  # it is decided about anew
         if "Authorization" not in headers_of(request):  # from .netrc, or the caller's own
             self._leave(response)
             there = self.at(request)
@@ -248,7 +250,8 @@ class Exchange:
         """Note which origins lead on, with this response."""
         before = [*(response.history or ()), response]
         origins = [origin_of(getattr(one, "url", None)) or NOWHERE for one in before]
-        self._left = tuple(dict.fromkeys([*self._left, *origins]))
+        # Threads may be sending the same request: none takes out what another puts in.
+        self._left += [one for one in origins if one not in self._left]
 
     def _before_redirect(self, response: Response, answer: Response) -> None:
         """Take the token off a request that is redirected to where it may not go.
@@ -273,11 +276,12 @@ class Exchange:
         passed = (*self.passed, *self._left)
         for request in requests:
             to = Target(url, origin_of(url), request.method or "", self.start, passed)
-            # A retry shows that the token is of no more use; and beside a request that is
-            # not what was sent, Requests itself could not decide about it.
+            # A retry shows that the token is of no more use; and where an adapter answers
+            # with requests of its own, the next ones would not be known.
+            known = self._has(answered) and hook_of(answered) is not None
             if (
                 retried
-                or not self._has(answered)
+                or not (known or request is answered)
                 or to.origin != origin_of(request.url)
                 or self.handler._bars(to)
             ):
@@ -325,6 +329,12 @@ def had_credentials(response: Response) -> bool:
             return True
     # Older versions of Requests leave out the first response, and have the last one there.
     return any(one is response for one in history)
+
+
+def start_of(response: Response) -> Origin | None:
+    """Return where the caller sent what redirects led here; `None` if none did."""
+    history = response.history
+    return (origin_of(history[0].url) or NOWHERE) if history else None
 
 
 def headers_of(message: object) -> Mapping[str, Any]:

@@ -91,7 +91,8 @@ def _follow(session: Any, prepared_request: Any, response: Any) -> None:
     if ours is None and not exchange.had_credentials(response):
         default = getattr(session, "auth", None)
         if isinstance(default, auth.HTTPSciTokenAuth) and default.is_default:
-            ours = exchange.Exchange(default, response.url)
+            start = exchange.start_of(response)
+            ours = exchange.Exchange(default, response.url, start)
     if ours is not None:
         exchange.attempt(ours.handler, ours.follow, prepared_request, response, session)
 

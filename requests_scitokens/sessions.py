@@ -67,8 +67,9 @@ class SessionMixin:
         self, prepared_request: requests.PreparedRequest, response: requests.Response
     ) -> None:
         """Decide about credentials after a redirect, the token among them."""
-        super().rebuild_auth(prepared_request, response)  # type: ignore[misc]
+        # A class behind this one may ask the handler again, as for a request of its own.
         ours = exchange_of(response, prepared_request)
+        super().rebuild_auth(prepared_request, response)  # type: ignore[misc]
         if ours is not None:
             attempt(ours.handler, ours.follow, prepared_request, response, self)
 

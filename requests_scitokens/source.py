@@ -86,8 +86,11 @@ class Source:
         """Whether there may be another token after a 401 or 403 to this one."""
         return self.token is None or self.token is True or callable(self.token)
 
-    def _own_way(self) -> Callable[[str], Given] | None:
-        """Return how a subclass finds the token for a URL, if it has a way of its own."""
+    def _own_way(self, *, header: bool) -> Callable[[str], Given] | None:  # noqa: ARG002
+        """Return how a subclass finds the token for a URL, if it has a way of its own.
+
+        That may be by making the `header`.
+        """
         return None
 
     def _decide(self, to: Target) -> Decision:
@@ -179,7 +182,7 @@ class Source:
                 state.log.warning("no token is sent; REQUESTS_SCITOKENS_HOSTS: %s", error)
             return ()
 
-    def _find(self, to: Target) -> Found:
+    def _find(self, to: Target, *, header: bool = True) -> Found:
         """Get the token from where the caller said, or discover it."""
         given, name = self.token, "the token given with token="
         if callable(given):
@@ -196,7 +199,7 @@ class Source:
         if given is False:
             return Found(reason="token=False was given", silent=True)
         if given is None or given is True:
-            own_way = self._own_way()
+            own_way = self._own_way(header=header)
             if own_way is None:
                 return find(to, strings(self.audience, "audience="))
             given, name = own_way(to.url), "the token that the handler's class found"
@@ -246,16 +249,17 @@ def check(given: Any, what: str) -> Any:
     """Return what was given for a token, unless it cannot be one; nothing quotes it."""
     if given is None or isinstance(given, bool) or hasattr(given, "serialize"):
         return given
+    problem: Exception | None = None
     if not isinstance(given, (str, bytes)):
-        raise TypeError(
+        problem = TypeError(
             f"{what} is of type {type(given).__name__}; a SciToken, a str or bytes, True, "
             "or a function that returns one of these was expected"
         )
-    problem = None
-    try:
-        BearerToken.parse(given)
-    except MalformedTokenError as error:
-        problem = MalformedTokenError(f"{what} is not a bearer token: {error}")
+    else:
+        try:
+            BearerToken.parse(given)
+        except MalformedTokenError as error:
+            problem = MalformedTokenError(f"{what} is not a bearer token: {error}")
     if problem is not None:
         del given  # the traceback may be shown with what its frames hold
         raise problem

@@ -141,7 +141,7 @@ def _read(place: str, path: str, owner: int | None) -> Lookup:
             reason = f"it belongs to another user (uid {status.st_uid})"
             return Lookup(place, None, reason, True, path)
         content = os.read(descriptor, LIMIT + 1)
-        while len(content) < min(status.st_size, LIMIT):
+        while len(content) < min(status.st_size, LIMIT + 1):
             more = os.read(descriptor, LIMIT)  # a file system may give less at a time
             if not more:
                 break

@@ -209,6 +209,16 @@ def test_what_a_token_got_that_went_at_once_tells_only_if_it_was_served(world, s
     assert sent == [True, False, True]
 
 
+@pytest.mark.parametrize("send", CHOSEN)
+def test_what_a_redirect_within_the_server_led_to_tells_too(world, send):
+    server = world(STORAGE)
+    moved = 307, (("Location", "/new"),)
+    server.answer = lambda seen: moved if seen.path == "/old" else (200, ())
+    assert send("PUT", f"{STORAGE}/old", data=b"upload").ok
+    assert send("GET", f"{STORAGE}/new").ok
+    assert all(seen.authorization for seen in server.received)
+
+
 @pytest.mark.parametrize("status", [400, 431, 500])
 def test_what_strangers_get_stays_reachable_at_a_server_that_does_not_know_tokens(
     world, status

@@ -254,6 +254,28 @@ def test_a_subclass_makes_its_own_header(serve, issuer):
     assert requests.get(f"{serve().url}/hello.txt", auth=Mine()).ok
 
 
+def test_a_subclass_that_makes_the_header_may_ask_for_ours(issuer, token_file):
+    class Mine(HTTPSciTokenAuth):
+        def generate_bearer_header(self, response=None):
+            return super().generate_bearer_header(response)
+
+    token_file.write_text(issuer.mint())
+    handlers = [Mine(), Mine(force=True), Mine(lambda url: True)]
+    handlers[0].token = True
+    for auth in handlers:
+        request = auth(requests.Request("GET", URL).prepare())
+        assert request.headers["Authorization"] == f"Bearer {token_file.read_text()}"
+
+
+@pytest.mark.parametrize("found", [None, False])
+def test_a_subclass_that_finds_no_token_makes_no_header(found):
+    class Mine(HTTPSciTokenAuth):
+        def find_token(self, *args, **kwargs):
+            return found
+
+    assert Mine().generate_bearer_header() is None
+
+
 @pytest.mark.parametrize(
     "arguments",
     [{}, {"token": "abc"}, {"audience": "ANY"}, {"audience": ["ANY"]}, {"force": True}],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from unittest import mock
 
 import pytest
 import requests
@@ -167,6 +168,29 @@ def test_a_request_may_be_of_any_class():
     assert len(request.hooks["response"]) == 1
 
 
+class Standing:
+    """Stands in for a request, and supports no weak references either."""
+
+    __slots__ = ("request",)
+
+    def __init__(self, request):
+        self.request = request
+
+    def __getattr__(self, name):
+        return getattr(self.request, name)
+
+    def __setattr__(self, name, value):
+        setter = object if name == "request" else type(self.request)
+        setter.__setattr__(self if name == "request" else self.request, name, value)
+
+
+def test_something_may_stand_in_for_a_request():
+    request = prepared(None)
+    HTTPSciTokenAuth(TOKEN)(Standing(request))
+    assert request.headers["Authorization"] == f"Bearer {TOKEN}"
+    assert len(request.hooks["response"]) == 1
+
+
 def test_the_users_hooks_stay():
     def mine(response, **kwargs):
         return None
@@ -188,6 +212,7 @@ def test_handlers_are_equal_if_made_from_the_same():
     assert one != HTTPSciTokenAuth(TOKEN, "a", force=True)
     assert one != HTTPSciTokenAuth(TOKEN, "a", hosts="a.example.org")
     assert one != TOKEN
+    assert one == mock.ANY
 
 
 def test_handlers_are_copied_and_pickled():

@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from requests_scitokens import HTTPSciTokenAuth, Session
+from requests_scitokens.exchange import Exchange
 
 THREADS = 64
 
@@ -77,6 +78,23 @@ def test_requests_wait_for_the_network_side_by_side(serve, options):
     with ThreadPoolExecutor(2) as pool, Session(**options) as session:
         found = pool.map(session.get, [f"{server.url}/hello.txt"] * 2)
         assert all(response.ok for response in found)
+
+
+def test_every_origin_that_led_on_is_known_whichever_thread_was_there():
+    origins = [f"https://{number}.example.org" for number in range(THREADS)]
+    for _ in range(20):
+        shared, together = Exchange(None, "https://a.example.org/"), threading.Barrier(THREADS)
+
+        def leave(origin, shared=shared, together=together):
+            response = requests.Response()
+            response.url = f"{origin}/"
+            together.wait(30)
+            shared._leave(response)
+
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(leave, origins))
+        request = requests.Request("PUT", "https://a.example.org/back").prepare()
+        assert {str(one) for one in shared.at(request).passed} == set(origins)
 
 
 def fetch(session, url):

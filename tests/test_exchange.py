@@ -260,6 +260,7 @@ def test_responses_of_mock_adapters_pass_through(missing, status):
         del response.request
     (hook,) = request.hooks["response"]
     assert hook(response) is response
+    assert HTTPSciTokenAuth("a.b.c").handle_response(response) is response
 
 
 @pytest.mark.parametrize("missing", [True, False])

@@ -76,6 +76,10 @@ def test_netrc_and_the_urls_credentials_keep_precedence(token_file, tmp_path, mo
         assert "Authorization" not in prepared(session).headers
         with_user = prepared(session, "https://user:secret@b.example.org/")
         assert with_user.headers["Authorization"].startswith("Basic ")
+        session.auth.token = "assigned"
+        assert prepared(session).headers["Authorization"] == "Bearer assigned"
+        with_user = prepared(session, "https://user:secret@b.example.org/")
+        assert with_user.headers["Authorization"].startswith("Basic ")
 
 
 @pytest.mark.usefixtures("patched")

@@ -76,6 +76,10 @@ class KeepsAuth(requests.Session):
             prepared_request.prepare_auth(self.auth)
 
 
+class KeepsAuthOfOurs(requests_scitokens.Session, KeepsAuth):
+    """Does so where ours asks the class behind it."""
+
+
 def with_auth(kind=requests.Session, **options):
     session = kind()
     session.auth = HTTPSciTokenAuth(**options)
@@ -86,6 +90,7 @@ SESSIONS = {
     "auth=": with_auth,
     "Session": requests_scitokens.Session,
     "autopatch": requests.Session,
+    "own rebuild_auth, Session": KeepsAuthOfOurs,
     "own rebuild_auth, auth=": lambda: with_auth(KeepsAuth),
     "own rebuild_auth, autopatch": KeepsAuth,
 }
@@ -136,6 +141,8 @@ def test_nor_where_the_401_is_answered_by_hand(world, issuer, trusted, token_fil
     assert by_hand(response) is response
     refusal = requests.get(f"{OTHER}/next", timeout=30)  # where the caller sent it
     assert by_hand(refusal).ok
+    response.history[0].url = "http+unix://socket/start"  # which is no origin
+    assert by_hand(response) is response
 
 
 @pytest.mark.usefixtures("patched")
@@ -396,13 +403,6 @@ WRITERS = dict(SESSIONS)
 del WRITERS["own rebuild_auth, autopatch"]
 
 
-class KeepsAuthOfOurs(requests_scitokens.Session, KeepsAuth):
-    """Gives a redirected request the session's credentials again, after ours."""
-
-
-WRITERS["own rebuild_auth, Session"] = KeepsAuthOfOurs
-
-
 @pytest.mark.usefixtures("patched")
 @pytest.mark.parametrize("status", [307, 308])
 @pytest.mark.parametrize("make", WRITERS.values(), ids=WRITERS)
@@ -523,6 +523,21 @@ def test_the_default_answers_no_401_to_a_request_that_went_without_its_token(
     with kind() as session:
         assert session.get(f"{HOME}/start").status_code == 401
     assert [bool(seen.authorization) for seen in servers.received] == [True, False]
+
+
+@pytest.mark.usefixtures("patched")
+def test_a_token_given_to_the_default_goes_to_no_server_after_two_redirects(world, issuer):
+    servers = world(HOME, OTHER)
+    servers.answer = lambda seen: {
+        "/start": (302, (("Location", f"{OTHER}/a"),)),
+        "/a": (302, (("Location", f"{OTHER}/b"),)),
+        "/b": CHALLENGE,
+    }[seen.path]
+    with requests.Session() as session:
+        session.auth.token = issuer.mint(audience="ANY")
+        assert session.get(f"{HOME}/start").status_code == 401
+    sent = [bool(seen.authorization) for seen in servers.received]
+    assert sent == [True, False, False]
 
 
 @pytest.mark.parametrize(
@@ -662,6 +677,33 @@ def test_a_prepared_write_that_was_sent_before_is_the_callers_own(
     assert session.send(prepared).status_code == 401
     servers.answer = lambda seen: (200, ()) if seen.authorization else CHALLENGE
     assert session.send(prepared).status_code == 200
+
+
+def test_the_token_comes_off_before_it_goes_out_of_sight(world, issuer, token_file):
+    """Nobody knows the second request: the adapter answers with another."""
+    servers = world(HOME, OTHER)
+    routes = {"/start": "/next", "/next": f"{OTHER}/end"}
+    servers.answer = lambda seen: (
+        (302, (("Location", routes[seen.path]),)) if seen.path in routes else (200, ())
+    )
+    token_file.write_text(issuer.mint(audience=HOME))
+    with DecidesAlone() as session:
+        session.mount("https://", Recording())
+        session.get(f"{HOME}/start", auth=HTTPSciTokenAuth())
+    assert [bool(seen.authorization) for seen in servers.received] == [True, False, False]
+
+
+def test_a_prepared_request_keeps_the_token_where_its_copies_are_redirected_within(
+    world, issuer, session, token_file
+):
+    servers = world(HOME)
+    servers.answer = leads_to("/next")
+    token_file.write_text(issuer.mint(audience=HOME))
+    request = requests.Request("GET", f"{HOME}/start", auth=HTTPSciTokenAuth())
+    prepared = session.prepare_request(request)
+    for _ in range(2):
+        assert session.send(prepared.copy()).ok
+    assert all(seen.authorization for seen in servers.received)
 
 
 @pytest.mark.parametrize("default", [True, False])

@@ -38,7 +38,7 @@ def redirected(url: str = DATA, **facts: Any) -> Target:
 def said(*arguments: Any, chosen: bool = True, finds: Any = None, **options: Any) -> Source:
     source = Source(*arguments, **options)
     source.is_default = not chosen
-    source._own_way = lambda: finds
+    source._own_way = lambda **_: finds
     return source
 
 
@@ -190,7 +190,7 @@ def test_a_function_is_not_asked_where_a_redirect_leads_elsewhere():
 
 
 @pytest.mark.parametrize(
-    ("given", "error"), [("secret secret", MalformedTokenError), (1, TypeError)]
+    ("given", "error"), [("secret secret", MalformedTokenError), (["secret"], TypeError)]
 )
 def test_what_a_function_may_not_return_is_an_error_that_does_not_quote_it(given, error):
     with pytest.raises(error, match="what the token function returned") as caught:

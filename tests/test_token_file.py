@@ -473,6 +473,13 @@ def test_a_file_that_comes_in_pieces_is_read_to_its_end(path, monkeypatch):
     assert used(path) == "a-token-in-pieces"
 
 
+def test_no_piece_of_a_file_that_is_too_long_is_a_token(path, monkeypatch):
+    really = os.read
+    monkeypatch.setattr(os, "read", lambda descriptor, _: really(descriptor, LIMIT))
+    path.write_bytes(b"a" * (LIMIT + 1))
+    assert look(path).reason == "it is longer than 65536 bytes, and no token is"
+
+
 def test_a_file_that_shrinks_while_it_is_read_is_judged_by_what_is_left(path, monkeypatch):
     really = os.read
 
