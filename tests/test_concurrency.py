@@ -83,7 +83,10 @@ def test_requests_wait_for_the_network_side_by_side(serve, options):
 def test_every_origin_that_led_on_is_known_whichever_thread_was_there():
     origins = [f"https://{number}.example.org" for number in range(THREADS)]
     for _ in range(20):
-        shared, together = Exchange(None, "https://a.example.org/"), threading.Barrier(THREADS)
+        shared, together = (
+            Exchange(None, "https://a.example.org/"),
+            threading.Barrier(THREADS),
+        )
 
         def leave(origin, shared=shared, together=together):
             response = requests.Response()
