@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import http.client
+import importlib
 import json
+import signal
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -17,6 +21,7 @@ import pytest
 import requests
 from scitokens import Enforcer, SciToken
 
+from requests_scitokens import testing
 from requests_scitokens.testing import (
     ANSWERS,
     Answer,
@@ -25,6 +30,7 @@ from requests_scitokens.testing import (
     Received,
     Redirect,
 )
+from requests_scitokens.testing.__main__ import main
 
 WLCG_ANY = "https://wlcg.cern.ch/jwt/v1/any"
 
@@ -167,6 +173,7 @@ NO_TOKEN = {
     ),
     "dcache": (401, ['Basic realm=""']),
     "storm": (401, []),
+    "nginx": (401, []),
     "xrootd": (403, []),
     "gwdatafind": (401, []),
 }
@@ -179,10 +186,11 @@ BAD_TOKEN = {
     "apache": (401, [f'{INVALID}, error_description="the token is not valid"']),
     "dcache": (401, ['Basic realm=""']),
     "storm": (401, []),
+    "nginx": (401, []),
     "xrootd": (403, []),
     "gwdatafind": (403, []),
 }
-PLAIN = ("dcache", "storm", "xrootd", "gwdatafind")
+PLAIN = ("dcache", "storm", "nginx", "xrootd", "gwdatafind")
 
 
 def refusal(response):
@@ -233,8 +241,18 @@ def test_a_refusal_can_set_a_cookie(make, send):
 
 
 def test_an_unknown_preset_is_an_error(issuer):
-    with pytest.raises(KeyError, match="nginx"):
-        ProtectedServer(issuer, answer="nginx")
+    with pytest.raises(ValueError, match="answer='squid' is none of bearer, .*xrootd"):
+        ProtectedServer(issuer, answer="squid")
+
+
+def test_a_path_without_a_slash_is_an_error(issuer):
+    with pytest.raises(ValueError, match="'data' has to begin with a slash: /data"):
+        ProtectedServer(issuer, {"data": b"1"})
+
+
+def test_text_as_content_is_an_error(issuer):
+    with pytest.raises(TypeError, match="content of /data is of type str; give bytes"):
+        ProtectedServer(issuer, {"/data": "1"})
 
 
 # --- tokens
@@ -315,6 +333,26 @@ def test_reading_and_writing_are_different_scopes(make, send, issuer):
         assert send(method, url, reads).status_code == 403
 
 
+@pytest.mark.parametrize(
+    ("scope", "allowed"),
+    [
+        ("storage.read:/", ["GET /old"]),
+        ("storage.stage:/", ["GET /old"]),
+        ("storage.create:/", ["PUT /new"]),
+        ("storage.modify:/", ["PUT /new", "PUT /old", "PATCH /old", "DELETE /old"]),
+        ("storage.poll:/ compute.read:/", []),
+    ],
+)
+def test_scopes_may_be_those_of_the_wlcg_profile(make, send, issuer, scope, allowed):
+    token, done = issuer.mint(scope, **{"wlcg.ver": "1.0"}), []
+    for request in ("GET /old", "PUT /new", "PUT /old", "PATCH /old", "DELETE /old"):
+        method, path = request.split()
+        server = make({"/old": b"1"})
+        if send(method, f"{server.url}{path}", token, data=b"2").ok:
+            done.append(request)
+    assert done == allowed
+
+
 def test_a_scope_ends_where_its_path_does(make, send, issuer):
     server = make({"/in": b"1", "/inside": b"2", "/out/in": b"3"})
     token = issuer.mint("read:/in")
@@ -370,6 +408,36 @@ def test_files_are_stored_served_and_removed(make, send, issuer):
     assert send("DELETE", url, token).status_code == 204
     assert "/a/new file" not in server.files
     assert send("POST", url, token, data=b"three").status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status", "content", "says"),
+    [
+        ("bytes=0-3", 206, b"cont", "bytes 0-3/7"),
+        ("bytes=4-", 206, b"ent", "bytes 4-6/7"),
+        ("bytes=-2", 206, b"nt", "bytes 5-6/7"),
+        ("bytes=-20", 206, b"content", "bytes 0-6/7"),
+        ("bytes=5-99", 206, b"nt", "bytes 5-6/7"),
+        ("bytes=7-", 416, b"", "bytes */7"),
+        ("bytes=0-1,3-4", 200, b"content", None),
+        ("bytes=-", 200, b"content", None),
+        ("lines=1-2", 200, b"content", None),
+    ],
+)
+def test_a_part_of_a_file_can_be_had(make, send, issuer, wanted, status, content, says):
+    headers = {"Range": wanted}
+    response = send("GET", f"{make().url}/file", issuer.mint(), headers=headers)
+    assert (response.status_code, response.content) == (status, content)
+    assert response.headers.get("Content-Range") == says
+
+
+def test_a_file_has_a_type(make, send, issuer):
+    server = make({"/a.json": b"{}", "/b.gwf": b""})
+    types = [
+        send("GET", f"{server.url}{path}", issuer.mint()).headers["Content-Type"]
+        for path in ("/a.json", "/b.gwf", "/missing")
+    ]
+    assert types == ["application/json", "application/octet-stream", "text/plain"]
 
 
 def test_head_and_options_have_no_body(make, send, issuer):
@@ -622,3 +690,46 @@ def test_many_requests_at_a_time_are_all_answered_and_written_down(make, issuer,
     assert {server.files[f"/{number}"] for number in range(20)} == {
         b"%d" % number for number in range(20)
     }
+
+
+# --- python -m requests_scitokens.testing
+
+
+@pytest.mark.parametrize("directory", [True, False])
+def test_it_can_be_started_by_hand(tmp_path, directory):
+    if directory:
+        (tmp_path / "hello.txt").write_bytes(b"hello\n")
+    command = [sys.executable, "-m", "requests_scitokens.testing"]
+    command += [tmp_path] if directory else ["--answer", "xrootd"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            url, *exports = [process.stdout.readline().rstrip("\n") for _ in range(3)]
+            lines = "; ".join(exports)
+            url += "/hello.txt" * directory
+            fetch = "import sys, requests_scitokens as r; print(r.get(sys.argv[1]).text)"
+            done = subprocess.run(
+                ["sh", "-c", f'{lines}; "$@"', "sh", sys.executable, "-c", fetch, url],
+                check=True,
+                capture_output=True,
+                text=True,
+            )
+        finally:
+            process.send_signal(signal.SIGINT)
+    assert done.stdout.startswith("hello")
+    assert process.returncode == 0
+    assert not Path(exports[0].partition("=")[2]).exists()
+
+
+def test_what_is_no_directory_is_bad_usage(capsys, tmp_path):
+    with pytest.raises(SystemExit) as caught:
+        main([str(tmp_path / "missing")])
+    assert caught.value.code == 2
+    assert "missing is not a directory" in capsys.readouterr().err
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "trustme", None)
+    for name in [one for one in sys.modules if one.startswith(testing.__name__)]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(ImportError, match=r"pip install 'requests-scitokens\[testing\]'"):
+        importlib.import_module("requests_scitokens.testing")

@@ -5,6 +5,14 @@ with the scitokens library. Needs the extra `testing`. As pytest fixtures they a
 `requests_scitokens.testing.fixtures`.
 """
 
+try:
+    import trustme  # noqa: F401
+except ImportError:
+    raise ImportError(
+        "requests_scitokens.testing needs more packages: "
+        "pip install 'requests-scitokens[testing]'"
+    ) from None
+
 from .answers import ANSWERS, Answer
 from .issuer import Issuer
 from .protected import ProtectedServer, Received, Redirect

@@ -59,6 +59,7 @@ ANSWERS: Mapping[str, Answer] = {
     ),
     "dcache": Answer(challenges=('Basic realm=""',), bad_challenges=('Basic realm=""',)),
     "storm": Answer(),
+    "nginx": Answer(),  # with auth-jwt
     "xrootd": Answer(status=403, bad_status=403, closes=True),
     "gwdatafind": Answer(
         bad_status=403, body=b'{"error": "no token"}', content_type="application/json"

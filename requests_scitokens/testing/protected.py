@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import mimetypes
+import re
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from email.message import Message
@@ -23,6 +25,14 @@ from .loopback import Handler, Server
 
 _READS = ("GET", "HEAD", "OPTIONS")
 _WRITES = ("PUT", "POST", "PATCH", "DELETE")
+
+# What a scope may be called that allows this: SciTokens' own names, and those of the WLCG
+# Common JWT Profiles 1.0, where `storage.create` changes nothing that is there.
+_ALLOWED_BY = {
+    "read": ("read", "storage.read", "storage.stage"),
+    "create": ("write", "storage.modify", "storage.create"),
+    "write": ("write", "storage.modify"),
+}
 
 
 @dataclass(repr=False)
@@ -70,8 +80,12 @@ class Redirect:
 class ProtectedServer(Server):
     """Serves files to those who bring a SciToken that allows it.
 
-    `GET`, `HEAD` and `OPTIONS` need the scope `read:/path`, all others `write:/path`. The
-    token comes in the `Authorization` field, or in the URL as `authz=` or `access_token=`.
+    `GET`, `HEAD` and `OPTIONS` need the scope `read:/path`, all others `write:/path`; the
+    names of the WLCG profile do as well (`storage.read`, `storage.stage`,
+    `storage.create`, `storage.modify`). The token comes in the `Authorization` field, or
+    in the URL as `authz=` or `access_token=`. `Range` is understood, with one range. There
+    is no WebDAV (`PROPFIND`, `MKCOL`, `COPY`), no multipart upload and no conditional
+    request: for these use a real server, such as XRootD.
 
     Parameters
     ----------
@@ -92,6 +106,13 @@ class ProtectedServer(Server):
         The authority for its certificate; by default the issuer's.
     protected : bool, optional
         Whether a token is needed at all.
+
+    Raises
+    ------
+    ValueError
+        If a path does not begin with a slash, or there is no such `answer`.
+    TypeError
+        If a content is not bytes.
 
     Attributes
     ----------
@@ -125,7 +146,16 @@ class ProtectedServer(Server):
         ca: trustme.CA | None = None,
         protected: bool = True,
     ) -> None:
+        if isinstance(answer, str) and answer not in ANSWERS:
+            known = ", ".join(ANSWERS)
+            raise ValueError(f"answer={answer!r} is none of {known}")
         self._refusal = ANSWERS[answer] if isinstance(answer, str) else answer
+        for path, content in files.items() if isinstance(files, Mapping) else ():
+            if not path.startswith("/"):
+                raise ValueError(f"the path {path!r} has to begin with a slash: /{path}")
+            if not isinstance(content, (bytes, bytearray)):
+                kind = type(content).__name__
+                raise TypeError(f"the content of {path} is of type {kind}; give bytes")
         super().__init__(host, ca or issuer.ca, tls=tls)
         self.files: MutableMapping[str, bytes] = (
             Directory(files) if isinstance(files, Path) else dict(files or {})
@@ -160,8 +190,7 @@ class ProtectedServer(Server):
             if self._refusal.cookie:
                 fields.append(("Set-Cookie", self._refusal.cookie))
         else:
-            status, body = self._serve(request)
-            fields = [("Allow", ", ".join(_READS + _WRITES))]
+            status, body, fields = self._serve(request)
         request.status = status
         self.received.append(request)  # before the client can look
         handler.reply(status, body, *fields)
@@ -185,37 +214,57 @@ class ProtectedServer(Server):
             enforcer.add_validator(claim, lambda _: True)
         scitoken = SciToken()
         scitoken.update_claims(verified)
-        authorization = "read" if request.method in _READS else "write"
+        wanted = "read" if request.method in _READS else "write"
+        if request.method in ("PUT", "POST") and request.path not in self.files:
+            wanted = "create"
         path = f"/{request.path.lstrip('/')}"
-        granted = enforcer.test(scitoken, authorization, path)
         try:
             acls = enforcer.generate_acls(scitoken)  # which judges all but this path
         except ValidationFailure:
             return bad
         # scitokens before 1.9 has /in stand for /inside as well.
-        if granted and any(
-            _is_below(path, top) for can, top in acls if can == authorization
-        ):
+        if any(_is_below(path, top) for can, top in acls if can in _ALLOWED_BY[wanted]):
             return None
-        scope = f"{authorization}:{quote(path)}"
+        scope = f"{_ALLOWED_BY[wanted][0]}:{quote(path)}"
         return 403, tuple(c.replace("{scope}", scope) for c in refusal.scope_challenges)
 
-    def _serve(self, request: Received) -> tuple[int, bytes]:
+    def _serve(self, request: Received) -> tuple[int, bytes, list[tuple[str, str]]]:
         content = self.files.get(request.path)
+        plain = [("Content-Type", "text/plain")]
         if request.method == "OPTIONS":
-            return 200, b""
+            return 200, b"", [("Allow", ", ".join(_READS + _WRITES))]
         if request.method in ("PUT", "POST", "PATCH"):
             try:
                 self.files[request.path] = request.body
             except (OSError, ValueError):  # a directory, or outside
-                return 409, b"not possible here\n"
-            return 201 if content is None else 204, b""
+                return 409, b"not possible here\n", plain
+            return 201 if content is None else 204, b"", []
         if content is None:
-            return 404, b"not found\n"
+            return 404, b"not found\n", plain
         if request.method == "DELETE":
             self.files.pop(request.path, None)  # another request may have been quicker
-            return 204, b""
-        return 200, content
+            return 204, b"", []
+        kind = mimetypes.guess_type(request.path)[0] or "application/octet-stream"
+        fields = [("Content-Type", kind), ("Accept-Ranges", "bytes")]
+        wanted = _range(request.headers.get("Range", ""), len(content))
+        if wanted is None:
+            return 200, content, fields
+        if not wanted:
+            return 416, b"", [("Content-Range", f"bytes */{len(content)}")]
+        says = f"bytes {wanted.start}-{wanted.stop - 1}/{len(content)}"
+        part = content[wanted.start : wanted.stop]
+        return 206, part, [*fields, ("Content-Range", says)]
+
+
+def _range(field: str, size: int) -> range | None:
+    """Read a `Range` field (RFC 9110 section 14.2); `None` where it is to be ignored."""
+    match = re.fullmatch(r"bytes=(\d*)-(\d*)", field)
+    if match is None or not (match[1] or match[2]):
+        return None
+    if not match[1]:  # the last so many bytes
+        return range(max(0, size - int(match[2])), size)
+    end = int(match[2]) + 1 if match[2] else size
+    return range(int(match[1]), min(end, size))
 
 
 def _is_below(path: str, top: str) -> bool:
