@@ -50,7 +50,7 @@ def find_patch(_app, module, name):
 def colour_the_table(_app, doctree, _page):
     """Give the cells of the decision table a class, by what they say."""
     for table in doctree.findall(nodes.table):
-        if not table.astext().startswith("situation"):
+        if not table.astext().strip().startswith("situation"):
             continue
         for cell in table.findall(nodes.entry):
             text = cell.astext()
