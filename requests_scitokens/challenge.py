@@ -11,11 +11,11 @@ import re
 # linear time, whatever a server sends.
 _WORD = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _QUOTED = r'"([^"\\]*(?:\\.[^"\\]*)*)"?'  # never closed: it goes on to the end
-_SEPARATORS = re.compile(r"[ \t,]*")
-_PARAMETER = re.compile(rf'({_WORD})[ \t]*=[ \t]*(?:{_QUOTED}|([^ \t,"=]+))', re.DOTALL)
-_SCHEME = re.compile(rf"({_WORD})(?=[ \t,]|\Z)")
-_TOKEN68 = re.compile(r"[ \t]+[A-Za-z0-9\-._~+/]+=*[ \t]*(?=,|\Z)")
-_JUNK = re.compile(rf'{_QUOTED}|[^ \t,"]+', re.DOTALL)
+_PARAMETER = rf'({_WORD})[ \t]*=[ \t]*(?:{_QUOTED}|([^ \t,"=]+))'
+_TOKEN68 = r"[ \t]+[A-Za-z0-9\-._~+/]+=*[ \t]*(?=,|\Z)"
+_SCHEME = rf"({_WORD})(?=[ \t,]|\Z)(?:{_TOKEN68})?"
+_JUNK = rf'{_QUOTED}|[^ \t,"]+'
+_ITEM = re.compile(f"{_PARAMETER}|{_SCHEME}|{_JUNK}", re.DOTALL)
 
 
 def bearer_challenge(field: object) -> dict[str, str] | None:
@@ -36,24 +36,12 @@ def bearer_challenge(field: object) -> dict[str, str] | None:
         return None
     found: dict[str, str] | None = None
     in_bearer = False
-    position = _end(_SEPARATORS, field, 0)
-    while position < len(field):
-        if match := _PARAMETER.match(field, position):
-            if in_bearer and found is not None:
-                name, quoted, plain = match.groups()
-                value = plain if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
-                found.setdefault(name.lower(), value)
-            position = match.end()
-        elif match := _SCHEME.match(field, position):
-            in_bearer = found is None and match[1].lower() == "bearer"
+    for match in _ITEM.finditer(field):
+        name, quoted, plain, scheme, _ = match.groups()
+        if scheme:
+            in_bearer = found is None and scheme.lower() == "bearer"
             found = {} if in_bearer else found
-            position = _end(_TOKEN68, field, match.end())
-        else:
-            position = _end(_JUNK, field, position)
-        position = _end(_SEPARATORS, field, position)
+        elif name and in_bearer and found is not None:
+            value = plain if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+            found.setdefault(name.lower(), value)
     return found
-
-
-def _end(pattern: re.Pattern[str], text: str, position: int) -> int:
-    match = pattern.match(text, position)
-    return match.end() if match else position
