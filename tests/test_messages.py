@@ -471,7 +471,7 @@ def test_why_a_token_is_sent(audience, options, reason):
 
 
 class OwnWay(Source):
-    def _own_way(self):
+    def _own_way(self, **_):
         return lambda url: None
 
 
