@@ -133,7 +133,7 @@ class Exchange:
             if len(others) < len(hooks):  # of a copy, after a redirect
                 request.hooks = {**request.hooks, "response": others}
             return
-        request.hooks = {**request.hooks, "response": [self, *others]}
+        request.hooks = {**(request.hooks or {}), "response": [self, *others]}
         with suppress(TypeError):  # of a class that does not support it
             self._request = ref(request)
         resend.never_shorten(request)

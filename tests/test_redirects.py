@@ -392,9 +392,10 @@ def test_a_handler_may_return_nothing_for_a_response(issuer):
     assert response.status_code == 404
 
 
-def test_a_request_may_have_no_place_for_hooks(issuer):
+@pytest.mark.parametrize("hooks", [{}, None])
+def test_a_request_may_have_no_place_for_hooks(issuer, hooks):
     prepared = requests.Request("GET", f"{HOME}/a").prepare()
-    prepared.hooks = {}
+    prepared.hooks = hooks
     assert HTTPSciTokenAuth(issuer.mint())(prepared).headers["Authorization"]
 
 
