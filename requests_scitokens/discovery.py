@@ -152,13 +152,12 @@ def _look_at_condor(
     directory: str, to: Target, audience: tuple[str, ...]
 ) -> Iterator[Lookup]:
     """Choose from HTCondor's directory, which holds one file for each service."""
-    nothing = ""
+    names, nothing = [], "no file there is called *.use"
     try:
         names = [name for name in os.listdir(directory) if name.endswith(".use")]
     except OSError as error:
-        names, nothing = [], error.strerror or type(error).__name__
+        nothing = error.strerror or type(error).__name__
     if not names:
-        nothing = nothing or "no file there is called *.use"
         yield Lookup("$_CONDOR_CREDS", reason=nothing, path=directory)
         return
     lookups = [

@@ -24,15 +24,11 @@ class HostPattern(NamedTuple):
 
     def matches(self, origin: Origin) -> bool:
         """Tell whether the origin is one of them."""
-        return (
-            self.scheme in (None, origin.scheme)
-            and self.port in (None, origin.port)
-            and (
-                origin.host.endswith(self.host[1:])
-                if self.host.startswith("*.")
-                else origin.host == self.host
-            )
-        )
+        if self.scheme not in (None, origin.scheme) or self.port not in (None, origin.port):
+            return False
+        if self.host.startswith("*."):
+            return origin.host.endswith(self.host[1:])
+        return origin.host == self.host
 
 
 @lru_cache(maxsize=256)
