@@ -1,6 +1,7 @@
 # Everything happens in .venv, which the first command makes.
 PYTHON ?= python3
 PYTEST_ARGS ?= -n auto
+PINS ?=
 BIN := .venv/bin
 
 .PHONY: demo test soak real-servers lint types docs package distributions compat versions \
@@ -70,9 +71,9 @@ clean:
 	touch $@
 
 .venv/demo: .venv/pip pyproject.toml requests_scitokens.pth
-	$(BIN)/python -m pip install --quiet --editable '.[testing]'
+	$(BIN)/python -m pip install --quiet --editable '.[testing]' $(PINS)
 	touch $@
 
 .venv/%: .venv/demo
-	$(BIN)/python -m pip install --quiet --group $*
+	$(BIN)/python -m pip install --quiet --group $* $(PINS)
 	touch $@

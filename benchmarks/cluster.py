@@ -159,7 +159,7 @@ def report(measured, options):
     ]
     for name, rounds in measured.items():
         passed, busy = ([(a[n], b[n]) for a, b in rounds] for n in (0, 1))
-        sides = zip(*passed, strict=True)
+        sides = zip(*passed)
         plain, ours = (options.files / statistics.median(side) for side in sides)
         cells = [name, f"{plain:.0f}", f"{ours:.0f}", ratio(passed), ratio(busy)]
         lines.append(f"| {' | '.join(cells)} |")

@@ -60,6 +60,9 @@ threading.Thread(target=server.serve_forever, daemon=True).start()
 url = f"http://127.0.0.1:{server.server_port}/"
 
 
+HERE = {"REQUESTS_SCITOKENS_HOSTS": "127.0.0.1"}  # the token is for any server
+
+
 def run(program, **variables):
     """Run a program with a token in its environment; return what it prints."""
     done = subprocess.run(
@@ -77,7 +80,7 @@ def run(program, **variables):
 print("Python", sys.version.split()[0], run(VERSIONS))
 for expected, program, variables in [
     ("refused", PROGRAM, {}),
-    ("welcome", PROGRAM, {"REQUESTS_SCITOKENS_AUTOPATCH": "1"}),
+    ("welcome", PROGRAM, {"REQUESTS_SCITOKENS_AUTOPATCH": "1", **HERE}),
     ("refused", PROGRAM, {"REQUESTS_SCITOKENS_AUTOPATCH": "0"}),
     ("welcome\nscitokens.scitokens ANY", IN_CODE, {}),
 ]:

@@ -169,7 +169,7 @@ def _look_at_condor(
     ]
     ranks = [_rank(lookup, to, audience) for lookup in lookups]
     best = max(ranks)
-    for lookup, rank in zip(lookups, ranks):  # noqa: B905, Python 3.9 has no strict=
+    for lookup, rank in zip(lookups, ranks):  # Python 3.9 has no strict=
         if lookup.token is None:
             yield lookup._replace(ends=lookup.ends and not best)
         elif lookup.reason or (best and lookup is lookups[ranks.index(best)]):

@@ -9,13 +9,10 @@ import sys
 from collections.abc import Hashable
 from contextlib import suppress
 from types import SimpleNamespace
-from typing import Any, TypeVar
-
-_Key = TypeVar("_Key")
-_Value = TypeVar("_Value")
+from typing import Any
 
 
-class Memory(dict[_Key, _Value]):
+class Memory(dict[Any, Any]):
     """A dictionary of bounded size, which forgets its oldest entries.
 
     Threads share it without a lock: each step is a single operation, and to forget a few
@@ -26,11 +23,12 @@ class Memory(dict[_Key, _Value]):
         super().__init__()
         self._size = size
 
-    def put(self, key: _Key, value: _Value) -> None:
+    def put(self, key: Hashable, value: object) -> None:
         """Remember a value."""
         self[key] = value
         if len(self) > self._size:
-            for oldest in list(self)[: self._size // 10]:
+            # Without the GIL, copying is one operation, and a walk through this is not.
+            for oldest in list(self.copy())[: self._size // 10]:
                 self.pop(oldest, None)
 
 
@@ -39,13 +37,13 @@ patching = SimpleNamespace(on=False)
 
 #: (origin, holder): which origin has accepted whose token, and so gets it at once (the
 #: protection spaces of RFC 9110 section 11.5, one for each origin).
-accepted: Memory[tuple[Hashable, Hashable], bool] = Memory(10_000)
+accepted = Memory(10_000)
 
 #: path: what `token_file` keeps of the file's last tokens.
-token_files: Memory[str, Any] = Memory(1_000)
+token_files = Memory(1_000)
 
 #: What has been logged, and is not logged again.
-said: Memory[Hashable, bool] = Memory(10_000)
+said = Memory(10_000)
 
 
 def first_time(*key: Hashable) -> bool:
@@ -53,30 +51,29 @@ def first_time(*key: Hashable) -> bool:
     # A reason stays the same while time goes on: "expired 5 s ago", "expired 2 min ago".
     times = r"\d+ (?:s|min|h|days)\b ?"
     key = tuple(re.sub(times, "", one) if isinstance(one, str) else one for one in key)
-    new = key not in said
-    said.put(key, True)
-    return new
+    mark = object()
+    first = said.setdefault(key, mark) is mark
+    if first:
+        said.put(key, mark)
+    return first
 
 
 log = logging.getLogger("requests_scitokens")
 
 
-class _Stderr(logging.Handler):
-    """Writes to stderr as it is at the time; a full or closed one is no error."""
-
+class _Stderr(logging.Handler):  # whatever stderr is at the time
     def emit(self, record: logging.LogRecord) -> None:
-        with suppress(OSError, ValueError, AttributeError):
+        with suppress(OSError, ValueError, AttributeError):  # full, closed, none
             sys.stderr.write(f"requests-scitokens: {self.format(record)}\n")
 
 
 def show_log(setting: str) -> None:
     """Show the log on stderr, as `REQUESTS_SCITOKENS_LOG` says."""
-    levels = {"debug": 10, "info": 20, "warning": 30}
     setting = setting.strip().lower()
     if setting == "off":
         log.setLevel(logging.CRITICAL + 1)
-    elif setting in levels:
-        log.setLevel(levels[setting])
+    elif setting in ("debug", "info", "warning"):
+        log.setLevel(setting.upper())
         log.addHandler(_Stderr())
     elif setting:
         log.warning(

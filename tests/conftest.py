@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -80,6 +81,15 @@ def world(
             return world
 
         yield start
+
+
+@pytest.fixture
+def impatient() -> Iterator[None]:
+    """Have Python go from thread to thread all the time, as it would without its GIL."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
 
 
 @pytest.fixture

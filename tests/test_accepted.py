@@ -135,6 +135,7 @@ def test_memory_is_bounded_and_what_was_forgotten_is_asked_again(serve):
 # --- threads and processes
 
 
+@pytest.mark.usefixtures("impatient")
 def test_threads_learn_from_one_another(serve):
     server, threads, together = serve(), 64, Barrier(64, timeout=60)
 

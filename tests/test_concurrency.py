@@ -16,6 +16,8 @@ from requests_scitokens import HTTPSciTokenAuth, Session
 
 THREADS = 64
 
+pytestmark = pytest.mark.usefixtures("impatient")
+
 
 @pytest.fixture(autouse=True)
 def unbound(issuer, token_file):
@@ -121,6 +123,7 @@ import requests
 from requests_scitokens import HTTPSciTokenAuth, Session, state
 
 url, stop = sys.argv[1], threading.Event()
+sys.setswitchinterval(1e-6)
 
 def busy():
     with Session() as session:

@@ -200,9 +200,7 @@ def test_a_redirect_without_end_ends_as_in_requests(server, for_any_server):
 
 # Each request refused, then redirected to itself. Where the session can follow, the
 # token goes at once from the second on; else each hop takes two.
-@pytest.mark.parametrize(
-    ("send", "hop"), list(zip(CHOSEN, ([None, True], [True], [True]), strict=True))
-)
+@pytest.mark.parametrize(("send", "hop"), list(zip(CHOSEN, ([None, True], [True], [True]))))
 def test_refusals_and_redirects_without_end_take_two_requests_for_each_hop(
     server, for_any_server, send, hop
 ):

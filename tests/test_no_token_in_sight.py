@@ -89,7 +89,8 @@ class Output(logging.Handler):
         return result
 
     def add_error(self, name, error):
-        self.add(f"the traceback of {name}", *traceback.format_exception(error))
+        whole = traceback.format_exception(type(error), error, error.__traceback__)
+        self.add(f"the traceback of {name}", *whole)
         while error is not None:
             self.add(f"the error of {name}", error, error.args, vars(error))
             self.driven.add(type(error).__name__)

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import sysconfig
-import tarfile
 import venv
 import zipfile
 from pathlib import Path
@@ -84,8 +83,7 @@ def sdist(tmp_path_factory):
 @pytest.fixture
 def tree(sdist, tmp_path):
     """Copy the tree, as the sdist has it."""
-    with tarfile.open(sdist) as archive:
-        archive.extractall(tmp_path / "tree", filter="data")
+    run(sys.executable, "-m", "tarfile", "-e", sdist, tmp_path / "tree")
     (path,) = (tmp_path / "tree").iterdir()
     return path
 

@@ -140,6 +140,7 @@ def test_other_peoples_patches_stay():
         requests.Session.__init__ = before
 
 
+@pytest.mark.usefixtures("impatient")
 def test_switching_on_and_off_from_threads_ends_in_the_last_state():
     def switch():
         for _ in range(100):

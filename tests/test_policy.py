@@ -197,7 +197,7 @@ TABLE: list[tuple[str, dict[str, Any], tuple[Action, ...]]] = [
 CELLS = [
     pytest.param(column, situation, action, id=f"{row} | {column}")
     for row, situation, actions in TABLE
-    for column, action in zip(COLUMNS, actions, strict=True)
+    for column, action in zip(COLUMNS, actions)
 ]
 
 

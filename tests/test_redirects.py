@@ -25,7 +25,7 @@ from requests_scitokens import HTTPSciTokenAuth
 from requests_scitokens.exchange import Exchange
 from requests_scitokens.source import _leaves_by_proxy
 
-from .ways import CHOSEN, FORGETS_THE_FIRST
+from .ways import CHOSEN, FORGETS_THE_FIRST, REQUESTS
 
 patch = import_module("requests_scitokens.patch")
 patch.disable()  # importing it patches
@@ -277,7 +277,12 @@ def test_and_those_of_a_chosen_handler_keep_it(issuer, protocol):
     [
         ({}, True),
         ({"http_proxy": "http://proxy.example.org:3128"}, False),
-        ({"HTTP_PROXY": "proxy.example.org:3128"}, False),
+        pytest.param(
+            *({"HTTP_PROXY": "proxy.example.org:3128"}, False),
+            marks=pytest.mark.skipif(
+                REQUESTS < (2, 27), reason="Requests took the host for a scheme"
+            ),
+        ),
         ({"all_proxy": "http://proxy.example.org:3128"}, False),
         ({"http_proxy": "http://127.0.0.1:3128"}, True),
         ({"http_proxy": "http://proxy.example.org", "no_proxy": "localhost"}, True),

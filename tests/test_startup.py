@@ -537,6 +537,7 @@ def test_another_thread_may_be_importing_anything_meanwhile(module):
     """Python may hold its import lock while it asks a finder."""
     program = f"""
         import sys, threading, time
+        sys.setswitchinterval(1e-6)
         # Where site has imported it already, it is imported again.
         for name in {module!r}, "importlib._abc":
             sys.modules.pop(name, None)
@@ -579,7 +580,8 @@ def test_another_thread_may_be_walking_the_finders_meanwhile():
 
 def test_many_threads_import_requests_at_once():
     program = f"""
-        import threading
+        import sys, threading
+        sys.setswitchinterval(1e-6)
         start = threading.Barrier(8)
         def show():
             start.wait()
@@ -606,6 +608,7 @@ def test_another_thread_may_be_importing_this_package_meanwhile(statement, first
     """Each has half of what the other waits for: nobody hangs, fails or is left out."""
     program = f"""
         import sys, threading, time
+        sys.setswitchinterval(1e-6)
         half, done = threading.Event(), threading.Event()
 
         def order(event, args):
@@ -675,6 +678,7 @@ def test_a_worker_unpickles_a_handler_first():
 INTERRUPT = """
 import signal, sys
 done = []
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job may ignore it
 def interrupt(event, args):
     if event == "import" and args[0] == {module!r} and not done:
         done.append(True)

@@ -14,14 +14,14 @@ from requests_scitokens.state import Memory, first_time, show_log
 
 
 def test_it_remembers():
-    memory: Memory[str, int] = Memory(10)
+    memory = Memory(10)
     memory.put("a", 1)
     memory.put("a", 2)
     assert memory == {"a": 2}
 
 
 def test_it_forgets_its_oldest_entries_where_there_are_too_many():
-    memory: Memory[int, int] = Memory(100)
+    memory = Memory(100)
     for number in range(1000):
         memory.put(number, number)
         assert len(memory) <= 100
@@ -30,8 +30,9 @@ def test_it_forgets_its_oldest_entries_where_there_are_too_many():
     assert list(memory) == sorted(memory)
 
 
+@pytest.mark.usefixtures("impatient")
 def test_threads_share_it_without_a_lock():
-    memory: Memory[int, int] = Memory(100)
+    memory = Memory(100)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: memory.put(number, number), range(10_000)))
     assert len(memory) <= 108  # each thread may be about to forget
@@ -45,6 +46,7 @@ def test_a_thing_is_said_once():
     ]
 
 
+@pytest.mark.usefixtures("impatient")
 def test_of_many_threads_one_says_it():
     with ThreadPoolExecutor(8) as pool:
         for turn in range(200):

@@ -570,9 +570,13 @@ def test_a_file_that_cannot_be_opened_is_not_taken_for_a_link(path, monkeypatch)
     assert look(path, owner=os.geteuid()).reason == "Permission denied"
 
 
-@pytest.mark.parametrize("by", ["rename", "symlink_to", "hardlink_to"])
+@pytest.mark.parametrize(
+    "put",
+    [os.rename, os.symlink, os.link],
+    ids=["rename", "symlink_to", "hardlink_to"],
+)
 def test_a_file_that_is_another_users_when_it_is_opened_is_not_read(
-    path, tmp_path, monkeypatch, by
+    path, tmp_path, monkeypatch, put
 ):
     """Whoever swaps it before it is opened gains nothing."""
     path.write_text("mine")
@@ -582,7 +586,7 @@ def test_a_file_that_is_another_users_when_it_is_opened_is_not_read(
     def late(*args: object) -> int:
         if theirs.exists():
             path.unlink(missing_ok=True)
-            theirs.rename(path) if by == "rename" else getattr(path, by)(theirs)
+            put(theirs, path)
         return really(*args)
 
     monkeypatch.setattr(os, "open", late)
