@@ -217,7 +217,7 @@ def build_wheel() -> Path:
 
 def install(home: Path, *what: str | Path) -> None:
     """Install into a suite's environment."""
-    pip("--python", home / "venv/bin/python", "install", *what)
+    pip("--python", home / "venv/bin/python", "install", "--no-compile", *what)
 
 
 def pip(*arguments: str | Path) -> None:

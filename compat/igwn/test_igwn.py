@@ -21,7 +21,6 @@ from igwn_auth_utils import IgwnAuthError
 from ligo.gracedb.rest import GraceDb
 
 from requests_scitokens import HTTPSciTokenAuth
-from requests_scitokens.testing import ProtectedServer
 
 pytest_plugins = ["requests_scitokens.testing.fixtures"]
 
@@ -33,7 +32,7 @@ SEGMENTS = "https://segments.example.org"
 
 
 @pytest.fixture
-def servers(scitokens_issuer, scitokens_server, monkeypatch):
+def servers(scitokens_server, monkeypatch):
     """Serve what the clients ask for first, at the names that the page uses."""
     service = {
         "links": {"superevents": f"{GRACEDB}superevents/"},
