@@ -83,6 +83,7 @@ SUITES = (
         "requests-pelican",
         ("pytest-remotedata", "requests-mock", "trustme"),
         ("requests_pelican", "federation", "-m", "not remote_data"),
+        environment={"OSDF_PAGE": str(REPOSITORY / "docs/how-to/osdf.md")},
         here="federation",
         must_pass=True,
     ),

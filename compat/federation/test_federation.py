@@ -5,7 +5,9 @@ With the autopatch and without it, whichever the run is: it may make no differen
 
 import json
 import os
+import re
 import socket
+from pathlib import Path
 
 import pytest
 import requests
@@ -234,6 +236,19 @@ def test_a_token_of_a_job_opens_the_cache(federation, tmp_path, monkeypatch):
     os.chmod(tmp_path / "scitokens.use", 0o600)
     monkeypatch.setenv("_CONDOR_CREDS", str(tmp_path))
     assert requests_pelican.get(URL).text == "hello\n"
+
+
+def test_the_example_of_the_page_opens_it(federation):
+    federation.mint("ANY")
+    page = Path(os.environ["OSDF_PAGE"]).read_text()
+    examples = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    (text,) = (one for one in examples if "import requests_pelican" in one)
+    namespace = {}
+    exec(text, namespace)
+    response = namespace["response"]
+    assert response.text == "hello\n"
+    token = federation.token_file.read_text()
+    assert not any(token in one.url for one in (response, *response.history))
 
 
 # --- what it does not need

@@ -36,7 +36,9 @@ def servers(scitokens_server, monkeypatch):
     """Serve what the clients ask for first, at the names that the page uses."""
     service = {
         "links": {"superevents": f"{GRACEDB}superevents/"},
-        "templates": {"superevent-detail-template": GRACEDB},
+        "templates": {
+            "superevent-detail-template": f"{GRACEDB}superevents/{{superevent_id}}/"
+        },
         "API VERSIONS": ["default"],
     }
     files = {
@@ -248,6 +250,17 @@ def test_a_handler_notices_that_the_token_of_a_job_is_renewed(
         in_job.write_text(json.dumps({"access_token": token}))
         CLIENTS[name](auth=auth)
         assert sent(servers, name) == token
+
+
+def test_ligo_gracedb_looks_for_a_token_with_each_request(
+    servers, scitokens_file, scitokens_issuer
+):
+    with GraceDb(GRACEDB) as client:
+        for lifetime in (600, 700):
+            token = scitokens_issuer.mint(SCOPE, audience="ANY", lifetime=lifetime)
+            scitokens_file.write_text(token)
+            client.superevent("S1")
+            assert sent(servers, "gracedb") == token
 
 
 @pytest.mark.usefixtures("with_token")
