@@ -71,6 +71,26 @@ class Suite:
 _SERVERS = ("dynamodb", "mongodb", "redis")
 
 SUITES = (
+    # Two run at a time; this one takes longest, and is not to be alone at the end.
+    Suite(
+        "requests-cache",
+        (
+            "itsdangerous",
+            "orjson",
+            "psutil",
+            "pytest-httpbin",
+            "pyyaml",
+            "requests-mock",
+            "responses",
+            "rich",
+            "tenacity",
+            "time-machine<3",
+            "ujson",
+        ),
+        # Those need a server each, and modules of their own.
+        ("tests", *(f"--ignore=tests/integration/test_{name}.py" for name in _SERVERS)),
+        environment={"USE_PYTEST_HTTPBIN": "true"},
+    ),
     Suite(
         "requests-scitokens",
         ("cryptography", "requests-mock"),
@@ -119,25 +139,6 @@ SUITES = (
         "requests-oauthlib",
         ("oauthlib[signedtoken]<3.3", "requests-mock"),  # 3.3 rounds times otherwise
         ("tests", "--ignore=tests/examples"),  # those drive a browser
-    ),
-    Suite(
-        "requests-cache",
-        (
-            "itsdangerous",
-            "orjson",
-            "psutil",
-            "pytest-httpbin",
-            "pyyaml",
-            "requests-mock",
-            "responses",
-            "rich",
-            "tenacity",
-            "time-machine<3",
-            "ujson",
-        ),
-        # Those need a server each, and modules of their own.
-        ("tests", *(f"--ignore=tests/integration/test_{name}.py" for name in _SERVERS)),
-        environment={"USE_PYTEST_HTTPBIN": "true"},
     ),
     Suite("requests-futures", ("pytest-httpbin",)),
     Suite(
