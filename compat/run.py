@@ -2,7 +2,8 @@
 
 Each suite runs unpatched and patched in several ways (`MODES`), and each test must end as
 it does unpatched. The suite of requests-scitokens 0.2.1 runs once, with this package in
-its place, and must pass. See README.md.
+its place, and must pass; so must, in every mode, what is built on that version, and the
+tests in the folders here. See README.md.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+HERE = Path(__file__).resolve().parent
+REPOSITORY = HERE.parent
 CACHE = REPOSITORY / ".compat"
 LIMIT = 900  # seconds for one run of one suite
 # Python 3.11.3 and before, which Debian 12 has, cannot filter.
@@ -52,7 +54,7 @@ PATCHED = tuple(name for name, mode in MODES.items() if mode.patched)
 
 @dataclass(frozen=True)
 class Suite:
-    """A distribution whose own tests are run."""
+    """A distribution whose own tests are run, or tests of several that are here."""
 
     name: str
     needs: tuple[str, ...]  # to run its tests
@@ -60,34 +62,16 @@ class Suite:
     environment: dict[str, str] = field(default_factory=dict)
     version: str = ""  # by default the newest
     modes: tuple[str, ...] = ("unpatched", *PATCHED)
+    here: str = ""  # a folder beside this file that the tests get, too
+    of_others: bool = True  # whether there is a distribution of this name
+    must_pass: bool = False  # whether each test has to pass, in every mode
+    python: tuple[int, int] = (3, 9)
 
 
 _SERVERS = ("dynamodb", "mongodb", "redis")
 
 SUITES = (
-    Suite(
-        "requests-scitokens",
-        ("cryptography", "requests-mock"),
-        version="0.2.1",
-        modes=("replaced",),
-    ),
-    Suite("requests", ("httpbin", "pytest-httpbin", "pytest-mock", "PySocks", "trustme")),
-    Suite("requests-mock", ("fixtures", "purl", "requests-futures", "testtools")),
-    Suite(
-        "responses",
-        ("pytest-asyncio", "pytest-httpserver", "tomli-w"),
-        ("responses", "--asyncio-mode=auto"),
-    ),
-    Suite(
-        "requests-toolbelt",
-        # What it has recorded is too short for urllib3 2.
-        ("betamax", "pyopenssl", "trustme", "urllib3<2"),
-    ),
-    Suite(
-        "requests-oauthlib",
-        ("oauthlib[signedtoken]<3.3", "requests-mock"),  # 3.3 rounds times otherwise
-        ("tests", "--ignore=tests/examples"),  # those drive a browser
-    ),
+    # Two run at a time; this one takes longest, and is not to be alone at the end.
     Suite(
         "requests-cache",
         (
@@ -107,6 +91,55 @@ SUITES = (
         ("tests", *(f"--ignore=tests/integration/test_{name}.py" for name in _SERVERS)),
         environment={"USE_PYTEST_HTTPBIN": "true"},
     ),
+    Suite(
+        "requests-scitokens",
+        ("cryptography", "requests-mock"),
+        version="0.2.1",
+        modes=("replaced",),
+        must_pass=True,
+    ),
+    # Built on requests-scitokens 0.2.1.
+    Suite(
+        "requests-pelican",
+        ("pytest-remotedata", "requests-mock", "trustme"),
+        ("requests_pelican", "federation", "-m", "not remote_data"),
+        environment={"OSDF_PAGE": str(REPOSITORY / "docs/how-to/osdf.md")},
+        here="federation",
+        must_pass=True,
+    ),
+    Suite(
+        "gwpy",
+        (
+            "htgettoken",
+            "igwn-auth-utils",
+            "pytest-freezer",
+            "pytest-requires",
+            "pytest-rerunfailures",
+            "trustme",
+            str(HERE / "gwpy_issuer" / "gssapi"),
+        ),
+        ("gwpy/io/tests/test_scitokens.py", "-p", "gwpy_issuer.demo"),
+        here="gwpy_issuer",
+        must_pass=True,
+        python=(3, 11),
+    ),
+    Suite("requests", ("httpbin", "pytest-httpbin", "pytest-mock", "PySocks", "trustme")),
+    Suite("requests-mock", ("fixtures", "purl", "requests-futures", "testtools")),
+    Suite(
+        "responses",
+        ("pytest-asyncio", "pytest-httpserver", "tomli-w"),
+        ("responses", "--asyncio-mode=auto"),
+    ),
+    Suite(
+        "requests-toolbelt",
+        # What it has recorded is too short for urllib3 2.
+        ("betamax", "pyopenssl", "trustme", "urllib3<2"),
+    ),
+    Suite(
+        "requests-oauthlib",
+        ("oauthlib[signedtoken]<3.3", "requests-mock"),  # 3.3 rounds times otherwise
+        ("tests", "--ignore=tests/examples"),  # those drive a browser
+    ),
     Suite("requests-futures", ("pytest-httpbin",)),
     Suite(
         "google-auth",
@@ -116,6 +149,15 @@ SUITES = (
     ),
     Suite("igwn-auth-utils", ("requests-mock",), ("igwn_auth_utils",)),
     Suite("gwdatafind", ("requests-mock",), ("gwdatafind",)),
+    Suite(
+        "igwn-clients",
+        ("dqsegdb2", "gracedb-sdk", "gwdatafind", "ligo-gracedb", "trustme"),
+        ("igwn",),
+        environment={"IGWN_PAGE": str(REPOSITORY / "docs/how-to/igwn.md")},
+        here="igwn",
+        of_others=False,
+        must_pass=True,
+    ),
 )
 QUICK = ("requests-scitokens", "requests", "requests-mock", "responses", "google-auth")
 
@@ -130,21 +172,28 @@ def make_ready(suite: Suite, wheel: Path) -> Path:
     if not stamp.exists() or stamp.read_text() != wanted:
         shutil.rmtree(home, ignore_errors=True)
         command(sys.executable, "-m", "venv", "--without-pip", home / "venv")
-        # The wheels of these distributions leave the tests out.
-        wish = f"{suite.name}=={suite.version}" if suite.version else suite.name
-        pip("download", "--no-deps", "--no-binary", suite.name, "-d", home, wish)
-        (sdist,) = home.glob("*.tar.gz")
-        with tarfile.open(sdist) as archive:
-            archive.extractall(home, **SAFELY)  # noqa: S202
-        what = [sdist, "pytest", *suite.needs]
-        if "replaced" in suite.modes:
-            what.remove(sdist)
-            take_tests_out(source_in(home))
+        what = ["pytest", *suite.needs]
+        if suite.of_others:
+            sdist = unpack(suite, home)
+            if "replaced" in suite.modes:
+                take_tests_out(source_in(home))
+            else:
+                what.append(sdist)
         install(home, *what)
         stamp.write_text(wanted)
     install(home, "--force-reinstall", "--no-deps", wheel)
     install(home, wheel)  # what it depends on
-    return source_in(home)
+    return source_in(home) if suite.of_others else HERE
+
+
+def unpack(suite: Suite, home: Path) -> Path:
+    """Unpack a suite's sdist, and return its file: the wheels leave the tests out."""
+    wish = f"{suite.name}=={suite.version}" if suite.version else suite.name
+    pip("download", "--no-deps", "--no-binary", suite.name, "-d", home, wish)
+    (sdist,) = home.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(home, **SAFELY)  # noqa: S202
+    return sdist
 
 
 def source_in(home: Path) -> Path:
@@ -170,7 +219,7 @@ def build_wheel() -> Path:
 
 def install(home: Path, *what: str | Path) -> None:
     """Install into a suite's environment."""
-    pip("--python", home / "venv/bin/python", "install", *what)
+    pip("--python", home / "venv/bin/python", "install", "--no-compile", *what)
 
 
 def pip(*arguments: str | Path) -> None:
@@ -216,7 +265,7 @@ def loopback_only() -> tuple[str, ...]:
 
 def run(suite: Suite, mode: str, source: Path, prefix: tuple[str, ...]) -> dict[str, str]:
     """Run a suite once; return each test's outcome."""
-    home = source.parent
+    home = CACHE / suite.name
     report, log = home / f"{mode}.xml", home / f"{mode}.log"
     report.unlink(missing_ok=True)
     python = (*prefix, str(home / "venv/bin/python"))
@@ -225,6 +274,8 @@ def run(suite: Suite, mode: str, source: Path, prefix: tuple[str, ...]) -> dict[
         # Some write where they are, and the other runs are at work, too. Nor is this
         # package's configuration of pytest to be found above.
         source = Path(shutil.copytree(source, Path(place, source.name)))
+        if suite.here and suite.of_others:
+            shutil.copytree(HERE / suite.here, source / suite.here)
         check(mode, (*python, "-c", TELL), source, environment, home)
         with log.open("w") as output:
             done = subprocess.run(
@@ -352,7 +403,7 @@ class Result:
 
     def expected(self, test: str) -> set[str]:
         """Return how a test may end."""
-        return self.of("unpatched", test) if "unpatched" in self.runs else {"passed"}
+        return {"passed"} if self.suite.must_pass else self.of("unpatched", test)
 
     def changed(self, mode: str) -> list[str]:
         """Return the tests that never ended in this mode as they should."""
@@ -400,7 +451,8 @@ def compare(suite: Suite, wheel: Path, prefix: tuple[str, ...]) -> Result:
     started = time.monotonic()
     source = make_ready(suite, wheel)
     runs: dict[str, list[dict[str, str]]] = {mode: [] for mode in suite.modes}
-    result = Result(suite, source.name.rpartition("-")[2], runs, 0)
+    version = source.name.rpartition("-")[2] if suite.of_others else "-"
+    result = Result(suite, version, runs, 0)
     for _ in range(2):
         # At the same time: most of what they do is wait.
         with ThreadPoolExecutor() as pool:
@@ -445,6 +497,9 @@ def main() -> int:
         parser.error(f"no such suite: {', '.join(unknown)}")
     wheel, prefix = build_wheel(), loopback_only()
     chosen = [suite for suite in SUITES if suite.name in names]
+    for suite in [suite for suite in chosen if sys.version_info < suite.python]:
+        print(f"note: {suite.name} is left out: it needs Python {suite.python}")
+        chosen.remove(suite)
     with ThreadPoolExecutor(2) as pool:
         results = list(pool.map(lambda suite: compare(suite, wheel, prefix), chosen))
     show(results)

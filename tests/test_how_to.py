@@ -10,9 +10,16 @@ import sys
 from pathlib import Path
 
 import pytest
+import requests
 import requests_cache
 
-from requests_scitokens import Session, SessionMixin
+from requests_scitokens import (
+    HTTPSciTokenAuth,
+    Session,
+    SessionMixin,
+    TokenNotFoundError,
+    get,
+)
 from requests_scitokens.testing import Redirect
 
 PAGES = Path(__file__).parent.parent / "docs" / "how-to"
@@ -113,6 +120,66 @@ def test_a_cache_can_be_kept_from_storing_urls_with_a_token(
         assert session.get(f"{director.url}/hello.txt").text == "hello\n"
     on_disk = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
     assert (token.encode() in on_disk) is keeps
+
+
+# --- GraceDB and GWDataFind; what the page says of IGWN's clients is tried in compat/igwn
+
+
+def test_a_server_that_gives_strangers_less_has_the_token_at_once(
+    serve, issuer, token_file
+):
+    token_file.write_text(issuer.mint())
+    gracedb = serve(protected=False)  # it asks nobody, so nothing can be answered
+    for hosts, sent in ((None, False), ("localhost", True)):
+        with Session(hosts=hosts) as session:
+            assert session.get(f"{gracedb.url}/hello.txt").ok
+        assert (gracedb.received[-1].authorization is not None) is sent
+    assert len(gracedb.received) == 2
+
+
+def test_with_force_the_public_part_is_not_taken_for_the_whole(serve, token_file):
+    gracedb = serve(protected=False)
+    with pytest.raises(TokenNotFoundError, match=re.escape(str(token_file))):
+        get(f"{gracedb.url}/hello.txt", force=True)
+    assert gracedb.received == []
+
+
+@pytest.mark.parametrize("way", ["Session", "get", "auth"])
+def test_gwdatafind_gets_the_token_in_answer_to_its_401(serve, issuer, token_file, way):
+    token_file.write_text(issuer.mint())
+    datafind = serve(answer="gwdatafind")
+    url = f"{datafind.url}/hello.txt"
+    with Session() as session:
+        ways = {
+            "Session": session.get,
+            "get": get,
+            "auth": lambda url: requests.get(url, auth=HTTPSciTokenAuth()),
+        }
+        response = ways[way](url)
+    assert response.ok
+    assert [one.status for one in datafind.received] == [401, 200]
+    assert "WWW-Authenticate" not in response.history[0].headers
+
+
+def test_gwdatafind_answers_403_to_a_token_that_it_does_not_accept(
+    serve, issuer, token_file
+):
+    token_file.write_text(issuer.mint("other.read"))
+    assert get(f"{serve(answer='gwdatafind').url}/hello.txt").status_code == 403
+
+
+@pytest.mark.usefixtures("patched")
+@pytest.mark.parametrize(
+    ("hosts", "status"), [("", 401), ("other.example.org", 401), ("localhost", 200)]
+)
+def test_under_the_autopatch_gwdatafind_must_be_listed(
+    serve, issuer, token_file, monkeypatch, hosts, status
+):
+    monkeypatch.setenv("REQUESTS_SCITOKENS_HOSTS", hosts)
+    token_file.write_text(issuer.mint())
+    datafind = serve(answer="gwdatafind")
+    assert requests.get(f"{datafind.url}/hello.txt").status_code == status
+    assert len(datafind.received) == 1
 
 
 # --- tests of one's own code

@@ -1,0 +1,1 @@
+"""Stands in for gssapi where Kerberos is not used."""
