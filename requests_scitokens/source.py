@@ -53,6 +53,13 @@ class Decision(NamedTuple):
 class Source:
     """What the caller said about the token: the part of `HTTPSciTokenAuth` that decides."""
 
+    # Set here for subclasses that do not call `__init__`.
+    token: Given | TokenFunction = None
+    audience: str | Iterable[str] | None = None
+    force: bool = False
+    hosts: str | Iterable[str] | None = None
+    is_default: bool = False  #: whether the autopatch made this, rather than the caller
+
     def __init__(
         self,
         token: Given | TokenFunction = None,
@@ -63,16 +70,14 @@ class Source:
     ) -> None:
         if not callable(token):
             check(token, "token=")
-        self.token: Given | TokenFunction = None if token is True else token
-        self.audience: str | Iterable[str] | None = audience
+        self.token = None if token is True else token
+        self.audience = audience
         if audience is not None and not isinstance(audience, str):
             self.audience = list(strings(audience, "audience="))
-        self.force: bool = bool(force) or token is True
-        self.hosts: str | Iterable[str] | None = hosts
+        self.force = bool(force) or token is True
+        self.hosts = hosts
         if hosts is not None and not isinstance(hosts, str):
             self.hosts = strings(hosts, "hosts=")
-        #: Whether the autopatch made this handler, rather than the caller.
-        self.is_default: bool = False
         if self.hosts:
             self._hosts()
 

@@ -151,6 +151,19 @@ def test_the_callers_own_header_stays_unless_the_token_was_asked_for(
     assert (request.hooks == {"response": []}) is kept
 
 
+class WithItsOwnInit(HTTPSciTokenAuth):
+    """As 0.2.1 allowed it: what that had is set, and `super().__init__` is not called."""
+
+    def __init__(self):
+        self.token, self.audience = TOKEN, None
+
+
+def test_a_subclass_need_not_call_init():
+    request = prepared(WithItsOwnInit())
+    assert request.headers["Authorization"] == f"Bearer {TOKEN}"
+    assert WithItsOwnInit() == WithItsOwnInit()
+
+
 class Bare:
     """A request of a class that supports no weak references."""
 
