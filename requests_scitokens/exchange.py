@@ -36,10 +36,10 @@ _ATTRIBUTE = "_requests_scitokens_exchange"
 
 
 def attempt(handler: Any, do: Callable[..., Any], *args: Any) -> Any:
-    """Do what Requests asks a handler for, and return the result.
+    """Do what Requests asks a handler for; `None` if a default does not, or fails.
 
-    A default does nothing while the autopatch is off, and what it fails in is only logged:
-    the program did not ask for it.
+    It does nothing while the autopatch is off, and what it fails in is only logged: the
+    program did not ask for it.
     """
     if not handler.is_default:
         return do(*args)
@@ -74,8 +74,8 @@ class Exchange:
         self.passed = passed  # the origins whose redirects led here
         self.token: BearerToken | None = None  # the token for the caller's own URL
         self.sent: BearerToken | None = None  # the token that was attached at once
-        self._left: list[Origin] = []  # the origins whose redirects led on
-        self._request: Callable[[], PreparedRequest | None] = type(None)  # not known
+        self._led_on: list[Origin] = []  # the origins whose redirects led on
+        self._request: Callable[[], PreparedRequest | None] = type(None)  # a dead reference
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         """Leave the default out: who unpickles its request need not have this package."""
@@ -89,9 +89,9 @@ class Exchange:
 
     def at(self, request: PreparedRequest) -> Exchange:
         """Return the exchange of this request: a redirect copies the hook."""
-        if request.url == self.url and (not self._left or request is self._request()):
+        if request.url == self.url and (not self._led_on or request is self._request()):
             return self
-        passed = dict.fromkeys([*self.passed, *self._left] or [NOWHERE])
+        passed = dict.fromkeys([*self.passed, *self._led_on] or [NOWHERE])
         there = Exchange(self.handler, request.url, self.start, tuple(passed))
         there.token = self.token
         return there
@@ -104,7 +104,7 @@ class Exchange:
     ) -> Decision:
         """Find the token for the request as it is now, and decide what to do with it."""
         here = self.at(request)
-        to = Target(  # by position, which costs a third
+        to = Target(  # by position: a third of what keywords cost
             request.url or "",
             here.origin,
             (request.method or "").upper(),
@@ -251,7 +251,7 @@ class Exchange:
         before = [*(response.history or ()), response]
         origins = [origin_of(getattr(one, "url", None)) or NOWHERE for one in before]
         # Threads may be sending the same request: none takes out what another puts in.
-        self._left += [one for one in origins if one not in self._left]
+        self._led_on += [one for one in origins if one not in self._led_on]
 
     def _before_redirect(self, response: Response, answer: Response) -> None:
         """Take the token off a request that is redirected to where it may not go.
@@ -273,7 +273,7 @@ class Exchange:
         retried = answer is not response
         if requests or retried:
             _warn_of_plain_http(answer, url)
-        passed = (*self.passed, *self._left)
+        passed = (*self.passed, *self._led_on)
         for request in requests:
             to = Target(url, origin_of(url), request.method or "", self.start, passed)
             # A retry shows that the token is of no more use; and where an adapter answers

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
-from .origin import DEFAULT_PORTS, Origin, is_address, split_host_port
+from .origin import DEFAULT_PORTS, Origin, split_host_port
 from .token import may_be_shown
 
 
@@ -43,11 +43,12 @@ def parse_hosts(hosts: str | tuple[str, ...]) -> tuple[HostPattern, ...]:
     return tuple(_parse_host(entry.strip()) for entry in entries)
 
 
-# Names below these belong to many organisations. A country's own second level, as in
-# example.co.uk, is a guess: the whole list (publicsuffix.org) is long and changes weekly;
-# these are the ones that a person would write.
-_PUBLIC_SUFFIX = (
-    r"[^.]+|(?:ac|asn|asso|co|com|ed|edu|ernet|gc|gen|go|gob|gouv|gov|govt|gv|id|idf|ind"
+# Below these are parts of an address, or names of many organisations. A country's own
+# second level, as in example.co.uk, is a guess: the whole list (publicsuffix.org) is long
+# and changes weekly; these are the ones that a person would write.
+_TOO_WIDE = (
+    r".*:.*|(?:.*\.)?(?:[0-9]+|0x.*)"
+    r"|[^.]+|(?:ac|asn|asso|co|com|ed|edu|ernet|gc|gen|go|gob|gouv|gov|govt|gv|id|idf|ind"
     r"|ltd|me|mil|nat|ne|net|nhs|nic|nom|or|org|plc|police|re|res|sch|school)\.[a-z]{2}"
 )
 
@@ -68,7 +69,7 @@ def _parse_host(entry: str) -> HostPattern:
         problem = "a star stands only for names below another, as in *.example.org"
     elif found is None:
         problem = "it is not a host name"
-    elif wildcard and (is_address(found[0]) or re.fullmatch(_PUBLIC_SUFFIX, found[0])):
+    elif wildcard and re.fullmatch(_TOO_WIDE, found[0]):
         problem = "it would match far more than one organisation's hosts"
     else:
         return HostPattern(scheme or None, ("*." if wildcard else "") + found[0], found[1])

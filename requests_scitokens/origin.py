@@ -114,12 +114,6 @@ def default_audience(url: str, scheme: str = "https") -> str:
     return f"{split.scheme}://{f'[{host}]' if ':' in host else host}"
 
 
-def is_address(host: str) -> bool:
-    """Tell whether this is an IP address, in whatever way it is written."""
-    last = host.rpartition(".")[2]
-    return ":" in host or last.isdecimal() or last.startswith("0x")
-
-
 @lru_cache(maxsize=1000)
 def is_loopback(host: str) -> bool:
     """Tell whether this host can only be this machine."""

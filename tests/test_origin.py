@@ -13,7 +13,6 @@ from requests_scitokens.origin import (
     Origin,
     carries_credential,
     default_audience,
-    is_address,
     is_loopback,
     origin_of,
     split_host_port,
@@ -110,23 +109,6 @@ def test_no_url_has_the_origin_of_a_request_to_nowhere():
 )
 def test_a_host_is_split_from_its_port(text, found):
     assert split_host_port(text) == found
-
-
-@pytest.mark.parametrize(
-    ("host", "address"),
-    [
-        ("127.0.0.1", True),
-        ("127.1", True),
-        ("2130706433", True),
-        ("0x7f000001", True),
-        ("0x7f.0.0.0x1", True),
-        ("::1", True),
-        ("good.example", False),
-        ("1.example", False),
-    ],
-)
-def test_an_address_is_told_from_a_name(host, address):
-    assert is_address(host) is address
 
 
 @pytest.mark.parametrize(
