@@ -157,9 +157,13 @@ SUITES = (
         here="igwn",
         of_others=False,
         must_pass=True,
+        python=(3, 11),
     ),
 )
-QUICK = ("requests-scitokens", "requests", "requests-mock", "responses", "google-auth")
+QUICK = (
+    *("requests-scitokens", "requests-pelican", "igwn-clients"),
+    *("requests", "requests-mock", "responses", "google-auth"),
+)
 
 
 # --- a place to run a suite
@@ -218,7 +222,7 @@ def build_wheel() -> Path:
 
 
 def install(home: Path, *what: str | Path) -> None:
-    """Install into a suite's environment."""
+    """Install into a suite's environment; Python compiles what is used when it is."""
     pip("--python", home / "venv/bin/python", "install", "--no-compile", *what)
 
 
@@ -498,7 +502,8 @@ def main() -> int:
     wheel, prefix = build_wheel(), loopback_only()
     chosen = [suite for suite in SUITES if suite.name in names]
     for suite in [suite for suite in chosen if sys.version_info < suite.python]:
-        print(f"note: {suite.name} is left out: it needs Python {suite.python}")
+        version = ".".join(map(str, suite.python))
+        print(f"note: {suite.name} is left out: it needs Python {version}")
         chosen.remove(suite)
     with ThreadPoolExecutor(2) as pool:
         results = list(pool.map(lambda suite: compare(suite, wheel, prefix), chosen))
