@@ -69,6 +69,8 @@ class XRootD:
     audience : sequence of str, optional
         What it is called in tokens; by default its URL. A token for any audience is taken
         too.
+    chroot : pathlib.Path, optional
+        The root of another system, whose XRootD it is; only root can start that.
 
     Attributes
     ----------
@@ -90,13 +92,15 @@ class XRootD:
         directory: Path | None = None,
         *,
         audience: Sequence[str] = (),
+        chroot: Path | None = None,
     ) -> None:
-        self._issuer, self._files = issuer, directory
+        self._issuer, self._files, self._chroot = issuer, directory, chroot
         self._names = [audience] if isinstance(audience, str) else list(audience)
 
     def __enter__(self) -> XRootD:
         # Not in pytest's directory, which nobody else may enter.
-        self._home = Path(tempfile.mkdtemp(prefix="xrootd-"))
+        folder = self._chroot and self._chroot / "srv"
+        self._home = Path(tempfile.mkdtemp(prefix="xrootd-", dir=folder))
         self._process: subprocess.Popen[bytes] | None = None
         try:
             for _ in range(3):
@@ -118,15 +122,17 @@ class XRootD:
 
     def _start(self) -> bool:
         """Start it on a port that is free now; whether it is still ours by then."""
-        port = _free_port()
+        port = free_port()
         self.url = f"https://localhost:{port}"
         self._prepare(port)
         user = ["-R", USER] if os.geteuid() == 0 else []
+        inside = ["chroot", str(self._chroot)] if self._chroot else []
+        home = self._seen(self._home)
         with (self._home / "log").open("wb") as log:
             self._process = subprocess.Popen(
-                ["xrootd", *user, "-c", str(self._home / "xrootd.cfg"), "-n", "test"],
-                cwd=self._home,
-                env={**os.environ, "XDG_CACHE_HOME": str(self._home)},
+                [*inside, "xrootd", *user, "-c", f"{home}/xrootd.cfg", "-n", "test"],
+                cwd=self._chroot or self._home,
+                env={**os.environ, "XDG_CACHE_HOME": home},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -134,7 +140,7 @@ class XRootD:
         context = ssl.create_default_context(cafile=str(self._home / "ca.pem"))
         deadline = time.monotonic() + 30
         while self._process.poll() is None and time.monotonic() < deadline:
-            if _shakes_hands(port, context) and self._process.poll() is None:
+            if shakes_hands(port, context) and self._process.poll() is None:
                 return True
             time.sleep(0.05)
         self._stop()
@@ -149,6 +155,10 @@ class XRootD:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    def _seen(self, path: Path) -> str:
+        """Return a path as the server has it."""
+        return f"/{path.relative_to(self._chroot)}" if self._chroot else str(path)
 
     def _prepare(self, port: int) -> None:
         home, issuer = self._home, self._issuer
@@ -170,22 +180,22 @@ class XRootD:
         names = self._names or [self.url]
         self.audience = names[0]
         values = {
-            "home": home,
-            "root": self.root,
+            "home": self._seen(home),
+            "root": self._seen(self.root),
             "port": port,
             "issuer": issuer.url,
             "audience": ", ".join([*names, "https://wlcg.cern.ch/jwt/v1/any", "ANY"]),
         }
         (home / "xrootd.cfg").write_text(CONFIGURATION.format(**values))
         (home / "scitokens.cfg").write_text(SCITOKENS.format(**values))
-        _remember_keys(home, issuer)
+        remember_keys(home, issuer)
         if os.geteuid() == 0:
             user = pwd.getpwnam(USER)
             for path in (home, *home.rglob("*")):
                 os.chown(path, user.pw_uid, user.pw_gid)
 
 
-def _remember_keys(home: Path, issuer: Issuer) -> None:
+def remember_keys(home: Path, issuer: Issuer) -> None:
     """Fill the key cache of its C++ library, so that it asks nobody for keys."""
     cache = home / "scitokens" / "scitokens_cpp.sqllite"
     cache.parent.mkdir()
@@ -198,7 +208,7 @@ def _remember_keys(home: Path, issuer: Issuer) -> None:
         )
 
 
-def _shakes_hands(port: int, context: ssl.SSLContext) -> bool:
+def shakes_hands(port: int, context: ssl.SSLContext) -> bool:
     try:
         with socket.create_connection(("localhost", port), 5) as plain:
             context.wrap_socket(plain, server_hostname="localhost").close()
@@ -207,7 +217,7 @@ def _shakes_hands(port: int, context: ssl.SSLContext) -> bool:
     return True
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

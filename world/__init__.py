@@ -1,0 +1,1 @@
+"""Real servers and sources of tokens, and what each way in does with them: `make world`."""
