@@ -68,6 +68,8 @@ class Redirector:
     ----------
     url, server : str
         The redirector, and the data server.
+    server_as_named : str
+        The data server, as the redirector calls it.
     root : pathlib.Path
         Where files are stored.
     ca : pathlib.Path
@@ -117,12 +119,14 @@ class Redirector:
         self.url, self.server = (
             f"https://localhost:{port}" for port in self._ports.values()
         )
+        # It redirects to the address, since nobody here resolves names.
+        self.server_as_named = f"https://127.0.0.1:{self._ports['server']}"
         self.root, self.ca = home / "data", home / "ca.pem"
         for name in ("data", "manager", "server"):
             (home / name).mkdir()
         issuer.write_ca(self.ca)
-        names = {"localhost", "127.0.0.1", "::1", socket.gethostname()}
-        certificate = issuer.ca.issue_cert(*sorted(names))
+        hosts = {"localhost", "127.0.0.1", "::1", socket.gethostname()}
+        certificate = issuer.ca.issue_cert(*sorted(hosts))
         for blob in certificate.cert_chain_pems:
             blob.write_to_path(str(home / "server.pem"), append=True)
         certificate.private_key_pem.write_to_path(str(home / "server.key"))
@@ -132,9 +136,8 @@ class Redirector:
             text = CONFIGURATION + more + (DESTHTTPS if self._secure else "")
             text = text.format(role=role, port=self._ports[role], **values)
             (home / f"{role}.cfg").write_text(text)
-        audience = ", ".join(
-            ["ANY", "https://wlcg.cern.ch/jwt/v1/any", self.url, self.server]
-        )
+        names = self.url, self.server, self.server_as_named
+        audience = ", ".join(["ANY", "https://wlcg.cern.ch/jwt/v1/any", *names])
         (home / "scitokens.cfg").write_text(SCITOKENS.format(audience=audience, **values))
         remember_keys(home, issuer)
         (self.root / "hello.txt").write_text("hello\n")

@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import NamedTuple
 
-from . import report, xrootd
+from . import htcondor, redirector, report, xrootd
 from .frame import Absent, Failed, Row
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -44,6 +44,10 @@ CHECKS = {
     "xrootd": Check("XRootD", (), xrootd.here),
     "xrootd-trixie": Check("XRootD", ("trixie",), xrootd.trixie),
     "xrootd-forky": Check("XRootD", ("forky",), xrootd.forky),
+    "redirector-trixie": Check("XRootD redirector", ("trixie",), redirector.trixie),
+    "redirector-forky": Check("XRootD redirector", ("forky",), redirector.forky),
+    "htcondor-forky": Check("HTCondor", ("forky",), htcondor.new),
+    "htcondor-trixie": Check("HTCondor", ("trixie",), htcondor.old),
 }
 NAMES = tuple(CHECKS)
 NEEDS = {name: check.needs for name, check in CHECKS.items()}
@@ -56,7 +60,6 @@ def chosen(words: list[str]) -> list[str]:
 
 def run(names: list[str]) -> int:
     """Try these servers, one after the other; return 0 if all did as expected."""
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     failed = False
     for name in names:
         check = CHECKS[name]
@@ -73,13 +76,19 @@ def run(names: list[str]) -> int:
             traceback.print_exc()
             row.failures.append(f"{type(error).__name__}: {error}")
         date = datetime.now(timezone.utc).date().isoformat()
-        results[name] = {**asdict(row), "absent": absent, "date": date}
+        result = {**asdict(row), "absent": absent, "date": date}
         failed |= bool(row.failures)
         took = time.monotonic() - began
         outcome = absent or "; ".join(row.failures) or "as expected"
         print(f"{name}: {row.server} {row.version}: {outcome} ({took:.0f} s)", flush=True)
-        # Each time, so that an interrupted run keeps what it has.
-        ordered = {one: results[one] for one in NAMES if one in results}
-        RESULTS.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n")
-        report.write(ordered)
+        write(name, result)
     return int(failed)
+
+
+def write(name: str, result: dict[str, object]) -> None:
+    """Add a result to those of earlier runs."""
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    results[name] = result
+    ordered = {one: results[one] for one in NAMES if one in results}
+    RESULTS.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n")
+    report.write(ordered)

@@ -59,16 +59,20 @@ def store():
 
 
 def watch():
-    """Fetch a file for some seconds; how often each answer and how many tokens came."""
-    codes, tokens = {}, {}
-    end = time.monotonic() + float(more[0])
+    """Fetch a file for some seconds, or store one, too; what the answers and tokens were."""
+    seconds, write = float(more[0]), more[1:]
+    codes, tokens = {}, {"GET": set(), "PUT": set()}
+    end = time.monotonic() + seconds
     while time.monotonic() < end:
-        response = send("GET", url)
-        code = response.status_code
-        codes[code] = codes.get(code, 0) + 1
-        tokens[response.request.headers.get("Authorization")] = True
-        time.sleep(0.25)
-    return codes, len(tokens)
+        requests = [("GET", url, None), *(("PUT", one, b"new") for one in write)]
+        for method, where, body in requests:
+            response = send(method, where, data=body)
+            code = f"{method} {response.status_code}"
+            codes[code] = codes.get(code, 0) + 1
+            first = response.history[0] if response.history else response
+            tokens[method].add(first.request.headers.get("Authorization"))
+        time.sleep(seconds / 60)
+    return codes, {method: len(some) for method, some in tokens.items()}
 
 
 print(json.dumps({"read": read, "store": store, "watch": watch}[action]()))

@@ -1,0 +1,84 @@
+"""A real XRootD redirector with a data server: what the how-to says about it."""
+
+from __future__ import annotations
+
+import os
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+
+from requests_scitokens import Session
+
+from .pages import example
+from .redirector import Redirector
+from .ways import CHOSEN
+from .xrootd import available
+
+SIZE = 50_000_000
+
+
+@pytest.fixture(scope="module")
+def running(issuer):
+    reason = available()
+    if reason and os.environ.get("REQUIRE_REAL_SERVERS") == "1":
+        pytest.fail(f"a real XRootD is required: {reason}")
+    if reason:
+        pytest.skip(f"no real XRootD: {reason}")
+    with Redirector(issuer) as redirector:
+        yield redirector
+
+
+@pytest.fixture
+def redirector(running, issuer, trusted, token_file, monkeypatch):
+    token_file.write_text(issuer.mint("read:/ write:/", audience="ANY"))
+    monkeypatch.setenv("REQUESTS_SCITOKENS_HOSTS", "localhost, 127.0.0.1")
+    return running
+
+
+@pytest.mark.parametrize("send", CHOSEN)
+def test_it_redirects_with_the_token_in_the_url_alone(redirector, send):
+    response = send("GET", f"{redirector.url}/hello.txt")
+    assert response.content == b"hello\n"
+    assert [one.status_code for one in response.history] == [302]
+    assert urlsplit(response.url).query.startswith("authz=Bearer%20")
+    assert "Authorization" not in response.request.headers
+
+
+@pytest.mark.parametrize("send", CHOSEN)
+def test_a_small_upload_is_redirected(redirector, send):
+    assert send("PUT", f"{redirector.url}/{send.__name__}", data=b"small").ok
+    assert (redirector.root / send.__name__).read_bytes() == b"small"
+
+
+def test_a_large_upload_breaks_off_and_the_recipe_in_two_steps_does_not(
+    redirector, tmp_path, monkeypatch
+):
+    content = os.urandom(SIZE)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "big.bin").write_bytes(content)
+    code = example("xrootd.md", "allow_redirects=False")
+    code = code.replace("https://xrootd.example.org:1094", redirector.url)
+    code = code.replace('hosts="*.example.org"', 'hosts="localhost, 127.0.0.1"')
+    (redirector.root / "data").mkdir()
+    (redirector.root / "data").chmod(0o777)
+    with (tmp_path / "big.bin").open("rb") as body, Session() as session:
+        with pytest.raises(requests.ConnectionError) as raised:
+            session.put(f"{redirector.url}/data/large.bin", data=body)
+    assert "EOF" in str(raised.value) or "Broken pipe" in str(raised.value)
+    exec(code, {"Session": Session})
+    assert (redirector.root / "data" / "big.bin").read_bytes() == content
+
+
+def test_an_error_at_the_data_server_has_the_token_in_its_text(
+    redirector, issuer, token_file
+):
+    """Which is why the how-to warns of it: the URL is in what Requests raises."""
+    token = token_file.read_text()
+    with Session() as session:
+        place = session.get(f"{redirector.url}/hello.txt", allow_redirects=False)
+        location = urlsplit(place.headers["Location"])
+        nobody = location._replace(netloc="127.0.0.1:1").geturl()
+        with pytest.raises(requests.ConnectionError) as raised:
+            session.get(nobody)
+    assert token in str(raised.value)
