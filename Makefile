@@ -7,7 +7,7 @@ PINS ?=
 BIN := .venv/bin
 
 .PHONY: demo test soak real-servers lint types docs package distributions compat versions \
-  bench bench-cluster clean
+  bench bench-cluster world clean
 
 demo: .venv/demo
 	@$(BIN)/python demo/demo.py
@@ -23,6 +23,11 @@ soak: .venv/test
 real-servers: .venv/test
 	REQUIRE_REAL_SERVERS=1 $(BIN)/python -m pytest $(PYTEST_ARGS) \
 	  tests/test_xrootd.py tests/test_clients.py tests/test_cluster.py
+
+# Each way in on real servers of all kinds, as root on Debian: the table of docs/reference/
+# tested-with.md. 30 minutes; ARGS='xrootd nginx' for some, remove .world for newer ones.
+world: .venv/test .venv/world
+	$(BIN)/python -m world $(ARGS)
 
 lint: .venv/lint
 	$(BIN)/ruff format --check
@@ -69,7 +74,7 @@ bench: .venv/demo
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
 clean:
-	rm -rf .venv build dist docs/_build
+	rm -rf .venv .world build dist docs/_build
 
 .venv/pip:
 	$(PYTHON) -m venv .venv

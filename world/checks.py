@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import NamedTuple
 
-from . import htcondor, redirector, report, xrootd
+from . import apache, gwdatafind, htcondor, nginx, redirector, report, xrootd
 from .frame import Absent, Failed, Row
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -46,6 +46,10 @@ CHECKS = {
     "xrootd-forky": Check("XRootD", ("forky",), xrootd.forky),
     "redirector-trixie": Check("XRootD redirector", ("trixie",), redirector.trixie),
     "redirector-forky": Check("XRootD redirector", ("forky",), redirector.forky),
+    "gwdatafind": Check("gwdatafind-server", (), gwdatafind.here),
+    "nginx": Check("nginx", ("forky",), nginx.forky),
+    "apache-oauth20": Check("Apache", ("forky",), apache.oauth20),
+    "apache-auth-openidc": Check("Apache", ("forky",), apache.auth_openidc),
     "htcondor-forky": Check("HTCondor", ("forky",), htcondor.new),
     "htcondor-trixie": Check("HTCondor", ("trixie",), htcondor.old),
 }

@@ -45,7 +45,7 @@ def stored(content, body, headers):
 def store():
     """Store a file of a kind and size: bytes, an open file, a generator."""
     kind, size, headers = more[0], int(more[1]), json.loads(more[2])
-    content = os.urandom(1 << 16) * (size >> 16)
+    content = os.urandom(min(size, 1 << 16)) * max(1, size >> 16)
     if kind == "bytes":
         return stored(content, content, headers)
     if kind == "generator":

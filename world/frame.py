@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import requests
+
+from tests.xrootd import free_port, shakes_hands
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PREPARED = REPOSITORY / ".world"
@@ -239,6 +242,51 @@ def result(program: subprocess.Popen[str]) -> Any:
     if program.returncode or err:
         raise Failed(err.strip().splitlines()[-1] if err.strip() else "no output")
     return json.loads(out)
+
+
+def web_home(system: Debian, issuer: Any, key: bytes) -> tuple[Path, int]:
+    """Return a web server's folder in a Debian, with what all need, and a free port."""
+    home = Path(tempfile.mkdtemp(prefix="web-", dir=system.root / "srv"))
+    (home / "files").mkdir()
+    (home / "files/hello.txt").write_text("hello\n")
+    issuer.ca.cert_pem.write_to_path(str(home / "ca.pem"))
+    certificate = issuer.ca.issue_cert("localhost")
+    for blob in certificate.cert_chain_pems:
+        blob.write_to_path(str(home / "server.pem"), append=True)
+    certificate.private_key_pem.write_to_path(str(home / "server.key"))
+    (home / "issuer.pem").write_bytes(key)
+    system.run("chown", "-R", "www-data:", f"/srv/{home.name}")
+    home.chmod(0o755)
+    return home, free_port()
+
+
+@contextmanager
+def serving(
+    system: Debian, command: tuple[str, ...], home: Path, port: int
+) -> Iterator[None]:
+    """Run a web server."""
+    with (home / "output").open("wb") as output:
+        process = subprocess.Popen(
+            system.command(*command),
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+            cwd=system.root,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    context = ssl.create_default_context(cafile=str(home / "ca.pem"))
+
+    def up() -> bool:
+        if process.poll() is not None:
+            raise Failed(f"it did not start: {(home / 'output').read_text()[-300:]}")
+        return shakes_hands(port, context)
+
+    try:
+        eventually(up, 30, "it does not answer")
+        yield
+    finally:
+        process.terminate()
+        process.wait()
 
 
 # --- what is tried
