@@ -14,7 +14,18 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from .frame import Row, Server, battery, broken, debian, serving, web_home
+from .frame import (
+    Failed,
+    Row,
+    Server,
+    User,
+    battery,
+    broken,
+    debian,
+    noted,
+    serving,
+    web_home,
+)
 
 MODULES = (
     *("mpm_event", "authn_core", "authz_core", "authz_user", "auth_openidc", "ssl"),
@@ -48,6 +59,10 @@ OIDCRedirectURI {url}/back
 AuthType {kind}
 Require claim scope:read:/
 Dav On
+</Location>
+<Location /provider>
+AuthType None
+Require all granted
 </Location>
 """
 
@@ -88,8 +103,24 @@ def try_one(row: Row, kind: str) -> None:
         "signature": broken(good()),
         "scope": good(scope="write:/"),
     }
+    login = home / "files/provider/login"
+    login.parent.mkdir()
+    login.write_text("<html>Please log in</html>")
+    asks = kind == "oauth20"
+    server = Server(url, home / "ca.pem", good, bad, uploads=True, listed=not asks)
     with serving(system, command, home, port):
-        battery(row, Server(url, home / "ca.pem", good, bad, uploads=True))
+        battery(row, server)
+        if not asks:
+            with noted(row, "without hosts"):
+                user = User(server)
+                user.has(good())
+                got = user.run("auth=", "read", url + server.path, REQUESTS_SCITOKENS_HOSTS="")
+                if got != [200, login.read_text()]:
+                    raise Failed(f"{got}")
+            row.notes.append(
+                "it asks nobody for a token: without `hosts`, a program that has a token for any "
+                "server gets the login page, with 200"
+            )
 
 
 class CA:

@@ -1,7 +1,8 @@
-"""A gwdatafind-server, and the real client, which knows of Requests alone here."""
+"""A gwdatafind-server, and the real client, which has tokens of its own."""
 
 from __future__ import annotations
 
+import json
 import os
 import ssl
 import subprocess
@@ -14,12 +15,12 @@ from typing import Any
 from requests_scitokens.testing import Issuer
 from tests.xrootd import free_port, shakes_hands
 
-from .frame import WAYS, Failed, Row, Server, User, battery, broken, eventually, noted
+from .frame import Failed, Row, Server, User, battery, broken, eventually, noted
 
 URL = "file://localhost/frames/H-H1_TEST-1000000000-64.gwf"
-FRAMES = "/frames,H,H1_TEST,.gwf,1,64 1700000000 1 {1000000000 1000000064}\n"
+FRAMES = "# version: 0x0101\n/frames,H,H1_TEST,.gwf,1,64 1700000000 1 {1000000000 1000000064}\n"
 CLIENT = """
-import gwdatafind
+import gwdatafind, requests_scitokens
 found = gwdatafind.find_urls("H", "H1_TEST", 1000000000, 1000000064, host="{host}"{more})
 print(*found)
 """
@@ -75,18 +76,21 @@ def try_one(row: Row, issuer: Issuer, url: str, ca: Path) -> None:
     battery(row, server)
     user = User(server)
     user.has(good())
+    (user.home / "creds").mkdir()
+    (user.home / "creds/frames.use").touch(0o600)
+    (user.home / "creds/frames.use").write_text(json.dumps({"access_token": good()}))
+    ours = ", auth=requests_scitokens.HTTPSciTokenAuth()"
+    job = {"_CONDOR_CREDS": str(user.home / "creds")}
     done = []
-    more = ", session=requests_scitokens.Session()"
-    for name, way, argument in (
-        ("unchanged", "unchanged", ""),
-        ("auth=", "", ", auth=requests_scitokens.HTTPSciTokenAuth()"),
-        ("session=", "", more),
+    for name, argument, variables in (
+        ("with its own tokens", "", {}),
+        ("with `auth=`", ours, {}),
+        ("with `auth=` and HTCondor's JSON", ours, {**job, "XDG_RUNTIME_DIR": "/nowhere"}),
     ):
         with noted(row, f"the client, {name}"):
             code = CLIENT.format(host=url, more=argument)
-            if argument:
-                code = f"import requests_scitokens\n{code}"
-            if user.execute(code, way=way).strip() != URL:
+            printed = user.execute(code, SSL_CERT_FILE=str(ca), **variables)
+            if printed.strip() != URL:
                 raise Failed("it found nothing")
             done.append(name)
     client = version("gwdatafind")

@@ -55,6 +55,11 @@ LOCAL_CREDMON_results_AUTHZ_TEMPLATE = write:/user/{username}
 LOCAL_CREDMON_members_AUTHZ_GROUP_MAPFILE = /etc/condor/groups
 LOCAL_CREDMON_members_AUTHZ_GROUP_REQUIREMENT = members
 """
+# And condor_submit asks no other kind of issuer.
+ONE_SERVICE = """
+LOCAL_CREDMON_PROVIDER_NAME = scitokens
+SEC_PROCESS_SUBMIT_TOKENS = False
+"""
 SUBMIT = """
 executable = /opt/venv/bin/python
 transfer_executable = false
@@ -66,6 +71,7 @@ use_oauth_services = {services}
 transfer_input_files = client.py
 should_transfer_files = yes
 request_memory = 100
+request_disk = 10240
 output = {name}.out
 error = {name}.err
 log = {name}.log
@@ -82,7 +88,7 @@ def new(row: Row) -> None:
 
 def old(row: Row) -> None:
     """Try HTCondor 23.9, which has one."""
-    with pool(row, "trixie", "LOCAL_CREDMON_PROVIDER_NAME = scitokens\n") as it:
+    with pool(row, "trixie", ONE_SERVICE) as it:
         try_pool(row, it, "scitokens")
 
 

@@ -11,6 +11,7 @@ from .frame import Row, Server, battery, broken, debian, serving, web_home
 CONFIGURATION = """
 load_module modules/ngx_http_auth_jwt_module.so;
 daemon off;
+user www-data;
 pid {home}/pid;
 error_log {home}/log;
 worker_processes 1;
