@@ -70,9 +70,21 @@ def test_a_large_upload_breaks_off_and_the_recipe_in_two_steps_does_not(
     assert (redirector.root / "data" / "big.bin").read_bytes() == content
 
 
-def test_an_error_at_the_data_server_has_the_token_in_its_text(
-    redirector, issuer, token_file
+def test_an_empty_upload_shows_what_the_answer_was(
+    redirector, issuer, capsys, monkeypatch
 ):
+    code = example("xrootd.md", "print(answer.status_code)")
+    code = code.replace("https://xrootd.example.org:1094/data", redirector.url)
+    code = code.replace('hosts="*.example.org"', 'hosts="localhost, 127.0.0.1"')
+    exec(code, {"Session": Session})
+    exec(code.replace(redirector.url, redirector.server), {"Session": Session})
+    monkeypatch.setenv("BEARER_TOKEN", issuer.mint("read:/", audience="ANY"))
+    exec(code.replace(redirector.url, redirector.server), {"Session": Session})
+    codes = capsys.readouterr().out.split()
+    assert codes in (["307", "200", "403"], ["307", "201", "403"])
+
+
+def test_an_error_at_the_data_server_has_the_token_in_its_text(redirector, token_file):
     """Which is why the how-to warns of it: the URL is in what Requests raises."""
     token = token_file.read_text()
     with Session() as session:
@@ -82,3 +94,7 @@ def test_an_error_at_the_data_server_has_the_token_in_its_text(
         with pytest.raises(requests.ConnectionError) as raised:
             session.get(nobody)
     assert token in str(raised.value)
+    clean: dict = {"requests": requests}
+    exec(example("xrootd.md", "def without_token").partition("\ntry:")[0], clean)
+    assert "authz=..." in clean["without_token"](raised.value)
+    assert token.rpartition(".")[2] not in clean["without_token"](raised.value)

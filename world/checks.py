@@ -11,7 +11,17 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import NamedTuple
 
-from . import apache, gwdatafind, htcondor, nginx, redirector, report, xrootd
+from . import (
+    apache,
+    gwdatafind,
+    htcondor,
+    htgettoken,
+    nginx,
+    oidc_agent,
+    redirector,
+    report,
+    xrootd,
+)
 from .frame import Absent, Failed, Row
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -50,6 +60,8 @@ CHECKS = {
     "nginx": Check("nginx", ("forky",), nginx.forky),
     "apache-oauth20": Check("Apache", ("forky",), apache.oauth20),
     "apache-auth-openidc": Check("Apache", ("forky",), apache.auth_openidc),
+    "oidc-agent": Check("oidc-agent", ("trixie", "npm"), oidc_agent.trixie),
+    "htgettoken": Check("htgettoken", ("trixie",), htgettoken.trixie),
     "htcondor-forky": Check("HTCondor", ("forky",), htcondor.new),
     "htcondor-trixie": Check("HTCondor", ("trixie",), htcondor.old),
 }
