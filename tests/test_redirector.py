@@ -70,9 +70,7 @@ def test_a_large_upload_breaks_off_and_the_recipe_in_two_steps_does_not(
     assert (redirector.root / "data" / "big.bin").read_bytes() == content
 
 
-def test_an_empty_upload_shows_what_the_answer_was(
-    redirector, issuer, capsys, monkeypatch
-):
+def test_an_empty_upload_shows_what_the_answer_was(redirector, issuer, capsys, monkeypatch):
     code = example("xrootd.md", "print(answer.status_code)")
     code = code.replace("https://xrootd.example.org:1094/data", redirector.url)
     code = code.replace('hosts="*.example.org"', 'hosts="localhost, 127.0.0.1"')

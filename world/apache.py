@@ -114,7 +114,9 @@ def try_one(row: Row, kind: str) -> None:
             with noted(row, "without hosts"):
                 user = User(server)
                 user.has(good())
-                got = user.run("auth=", "read", url + server.path, REQUESTS_SCITOKENS_HOSTS="")
+                got = user.run(
+                    "auth=", "read", url + server.path, REQUESTS_SCITOKENS_HOSTS=""
+                )
                 if got != [200, login.read_text()]:
                     raise Failed(f"{got}")
             row.notes.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import socket
 import socketserver
@@ -54,13 +55,23 @@ class Tester:
         """Run an example at home, and return what it printed."""
         done = self.system.run(
             *("setpriv", "--reuid=tester", "--regid=tester", "--init-groups"),
-            *("sh", "-c", f'cd {HOME} && exec "$0" "$@"', *(command or ("sh", "-ec")), code),
+            *(
+                "sh",
+                "-c",
+                f'cd {HOME} && exec "$0" "$@"',
+                *(command or ("sh", "-ec")),
+                code,
+            ),
             check=False,
             **{**self.variables, **more},
         )
         if done.returncode or (quiet and done.stderr):
-            raise Failed((done.stderr or done.stdout).strip()[-400:])
+            raise Failed((done.stdout + done.stderr).strip()[-400:])
         return done.stdout
+
+    def terminal(self, code: str, **more: str) -> str:
+        """Run a command that asks for a terminal, since somebody may have to log in."""
+        return self.run(f"exec script -qec {shlex.quote(code)} /dev/null", **more)
 
     def python(self, code: str, **more: str) -> str:
         """Run an example in Python."""
@@ -76,7 +87,10 @@ def with_name(ca: trustme.CA) -> Any:
 def storage(system: Debian, url: str, jwks: Any, ca: trustme.CA) -> Iterator[None]:
     """Serve `URL` with an XRootD that takes the tokens of the issuer at `url`."""
     issuer: Any = SimpleNamespace(
-        url=url, jwks=jwks, ca=with_name(ca), write_ca=lambda p: ca.cert_pem.write_to_path(p)
+        url=url,
+        jwks=jwks,
+        ca=with_name(ca),
+        write_ca=lambda p: ca.cert_pem.write_to_path(p),
     )
     audience = f"https://{STORAGE}"
     with XRootD(issuer, chroot=system.root, audience=[audience]) as xrootd:
@@ -96,7 +110,9 @@ def forwarded(port: int, to: int) -> Iterator[None]:
     class Connection(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             with socket.create_connection(("127.0.0.1", to)) as other:
-                back = threading.Thread(target=copy, args=(other, self.request), daemon=True)
+                back = threading.Thread(
+                    target=copy, args=(other, self.request), daemon=True
+                )
                 back.start()
                 copy(self.request, other)
                 back.join()

@@ -8,12 +8,14 @@ import shutil
 import ssl
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +77,8 @@ class Debian:
     def command(self, *words: Any, user: str = "") -> list[str]:
         """Return the command that runs another one in it."""
         options = [f"--userspec={user}:"] if user else []
-        return ["chroot", *options, str(self.root), *map(str, words)]
+        chroot = shutil.which("chroot") or "chroot"  # since PATH may be another there
+        return [chroot, *options, str(self.root), *map(str, words)]
 
     def run(
         self, *words: Any, user: str = "", check: bool = True, **variables: str
@@ -102,14 +105,19 @@ class Debian:
         shown = self.run("dpkg-query", "-W", "-f", "${Version}", package).stdout
         return shown.split(":")[-1].split("-")[0].split("+")[0]
 
-
     def install_package(self) -> None:
         """Put this package where programs in it find it, with its start-up file."""
         (site,) = self.root.glob("opt/venv/lib/python3*/site-packages")
         ignore = shutil.ignore_patterns("__pycache__")
         package = "requests_scitokens"
-        shutil.copytree(REPOSITORY / package, site / package, ignore=ignore)
+        shutil.copytree(
+            REPOSITORY / package, site / package, ignore=ignore, dirs_exist_ok=True
+        )
         shutil.copy(REPOSITORY / f"{package}.pth", site)
+        about = f"{package}-{version('requests-scitokens')}.dist-info"
+        installed = Path(sysconfig.get_path("purelib"), about, "METADATA")
+        (site / about).mkdir(exist_ok=True)
+        shutil.copy(installed, site / about)
 
 
 def mount(*words: Any) -> None:

@@ -18,7 +18,9 @@ from tests.xrootd import free_port, shakes_hands
 from .frame import Failed, Row, Server, User, battery, broken, eventually, noted
 
 URL = "file://localhost/frames/H-H1_TEST-1000000000-64.gwf"
-FRAMES = "# version: 0x0101\n/frames,H,H1_TEST,.gwf,1,64 1700000000 1 {1000000000 1000000064}\n"
+FRAMES = (
+    "# version: 0x0101\n/frames,H,H1_TEST,.gwf,1,64 1700000000 1 {1000000000 1000000064}\n"
+)
 CLIENT = """
 import gwdatafind, requests_scitokens
 found = gwdatafind.find_urls("H", "H1_TEST", 1000000000, 1000000064, host="{host}"{more})
@@ -94,7 +96,9 @@ def try_one(row: Row, issuer: Issuer, url: str, ca: Path) -> None:
                 raise Failed("it found nothing")
             done.append(name)
     client = version("gwdatafind")
-    row.notes.append(f"its client, gwdatafind {client}, works: {', '.join(done) or 'no way'}")
+    row.notes.append(
+        f"its client, gwdatafind {client}, works: {', '.join(done) or 'no way'}"
+    )
 
 
 def serve(home: str, port: str, issuer: str) -> None:
@@ -118,7 +122,9 @@ def serve(home: str, port: str, issuer: str) -> None:
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(f"{home}/server.pem")
-    make_server("127.0.0.1", int(port), app, threaded=True, ssl_context=context).serve_forever()
+    make_server(
+        "127.0.0.1", int(port), app, threaded=True, ssl_context=context
+    ).serve_forever()
 
 
 if __name__ == "__main__":

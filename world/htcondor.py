@@ -117,9 +117,7 @@ class Pool:
     def alice(self, *words: Any) -> str:
         """Run a command as Alice, at her home."""
         command = f"cd && {' '.join(map(str, words))}"
-        return self.system.run(
-            "sh", "-c", command, user="alice", HOME="/home/alice"
-        ).stdout
+        return self.system.run("sh", "-c", command, user="alice", HOME="/home/alice").stdout
 
     def ended(self, name: str, seconds: float) -> tuple[str, str]:
         """Wait for a job, and return what it wrote."""
@@ -173,7 +171,9 @@ def refused_group(row: Row, pool: Pool) -> None:
     url = f"{pool.xrootd.url}/user/alice/hello.txt"
     with noted(row, "a group that is refused"):
         pool.submit("refused", "members", "client.py", "auth=", "read", url, patched=False)
-        pool.submit("mixed", "members, frames", "client.py", "auth=", "read", url, patched=False)
+        pool.submit(
+            "mixed", "members, frames", "client.py", "auth=", "read", url, patched=False
+        )
         out, err = pool.ended("refused", 60)
         empty = pool.system.root.glob("var/lib/condor/oauth_credentials/alice/members.use")
         content = [json.loads(path.read_text())["access_token"] for path in empty]
@@ -228,7 +228,9 @@ def pool(row: Row, suite: str, services: str) -> Iterator[Pool]:
         shutil.copy(CLIENT, home)
         system.run("chown", "-R", "alice:", "/home/alice")
         # Its credential monitor signs with the scitokens library, see `prepare`.
-        (site,) = (f"/{one.relative_to(root)}" for one in root.glob("opt/venv/lib/*/site-packages"))
+        (site,) = (
+            f"/{one.relative_to(root)}" for one in root.glob("opt/venv/lib/*/site-packages")
+        )
         with (root / "var/log/condor-master").open("wb") as log:
             master = subprocess.Popen(
                 system.command("condor_master", "-f"),
@@ -257,7 +259,9 @@ def started(system: Debian, master: subprocess.Popen[bytes]) -> None:
         if master.poll() is not None:
             raise Failed(f"condor_master ended with {master.returncode}")
         asked = (("-schedd",), ())
-        shown = [system.run("condor_status", *one, "-af", "Name", check=False) for one in asked]
+        shown = [
+            system.run("condor_status", *one, "-af", "Name", check=False) for one in asked
+        ]
         return all(one.stdout.strip() for one in shown)
 
     eventually(up, 90, "the pool did not start")

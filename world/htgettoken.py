@@ -39,15 +39,23 @@ print(sorted(codes), len(tokens))
 def trixie(row: Row) -> None:
     """Try the release on PyPI."""
     system = debian("trixie")
-    found = list(system.root.glob("opt/venv/lib/python3*/site-packages/htgettoken-*.dist-info"))
+    found = list(
+        system.root.glob("opt/venv/lib/python3*/site-packages/htgettoken-*.dist-info")
+    )
     if not found:
         raise Absent("htgettoken could not be installed")
     row.version = found[0].name.removesuffix(".dist-info").rpartition("-")[2]
     row.strangers = row.bad = "(XRootD)"
     ca = trustme.CA()
-    with Issuer(ca=ca) as issuer, vault(issuer, ca), storage(system, issuer.url, issuer.jwks, ca):
+    with (
+        Issuer(ca=ca) as issuer,
+        vault(issuer, ca),
+        storage(system, issuer.url, issuer.jwks, ca),
+    ):
         tester = Tester(system, ca)
-        tester.variables["XDG_RUNTIME_DIR"] = str(tester.home).removeprefix(str(system.root))
+        tester.variables["XDG_RUNTIME_DIR"] = str(tester.home).removeprefix(
+            str(system.root)
+        )
         # What it asks Vault with: the certificates of the system.
         bundle = system.root / "etc/ssl/certs/ca-certificates.crt"
         bundle.write_bytes(ca.cert_pem.bytes())
@@ -58,7 +66,7 @@ def try_page(row: Row, tester: Tester) -> None:
     """Do what the page says, in its order."""
     done = []
     get = example(PAGE, "htgettoken -a vault.example.org -i frames").strip()
-    tester.run(get, quiet=False)
+    tester.terminal(get)
     tokens = list(tester.home.glob("bt_u*"))
     with noted(row, "where it is found"):
         said = tester.run(example(PAGE, "python -m requests_scitokens"), quiet=False)
@@ -82,22 +90,35 @@ def try_page(row: Row, tester: Tester) -> None:
     with noted(row, "--audience"):
         options = "--audience=https://storage.example.org --scopes=read:/data"
         tester.run(f"{get} {options}", quiet=False)
-        claims = jwt.decode(tokens[0].read_text(), options={"verify_signature": False})
-        if (claims["aud"], claims["scope"]) != ("https://storage.example.org", "read:/data"):
+        claims = jwt.decode(
+            tokens[0].read_text().strip(), options={"verify_signature": False}
+        )
+        if (claims["aud"], claims["scope"]) != (
+            "https://storage.example.org",
+            "read:/data",
+        ):
             raise Failed(f"{claims}")
         if tester.run("REQUESTS_SCITOKENS_AUTOPATCH=1 python script.py") != "hello\n":
             raise Failed("not without the variable")
     with noted(row, "a function that runs a command"):
         function = example("oidc-agent.md", "class TokenFrom")
         command = example("oidc-agent.md", "htgettoken -q")
-        code = "from requests_scitokens import get\nprint(get(%r, token=token).text, end='')"
+        code = (
+            "from requests_scitokens import get\nprint(get(%r, token=token).text, end='')"
+        )
         if tester.python("\n".join([function, command, code % URL])) != "hello\n":
             raise Failed("it did not work")
     with noted(row, "httokensh"):
         (tester.home / "analysis.py").write_text(WATCH)
         shown = example(PAGE, "httokensh").strip()
-        on = {"REQUESTS_SCITOKENS_AUTOPATCH": "1", "REQUESTS_SCITOKENS_HOSTS": "storage.example.org"}
-        printed = tester.run(shown, quiet=False, **on)
+        on = {
+            "REQUESTS_SCITOKENS_AUTOPATCH": "1",
+            "REQUESTS_SCITOKENS_HOSTS": "storage.example.org",
+        }
+        try:
+            printed = tester.terminal(shown, **on)
+        finally:
+            print([p.read_text() for p in tester.home.glob("*.log")])
         last = printed.strip().splitlines()[-1]
         if not last.startswith("[200] ") or int(last.split()[-1]) < 2:
             raise Failed(printed[-300:])
@@ -155,6 +176,8 @@ def answers(path: str, query: dict[str, list[str]], issuer: Issuer) -> dict[str,
         scope = query.get("scopes", ["read:/ write:/"])[0].replace(",", " ")
         audience = query.get("audiences", ["ANY"])[0]
         return {
-            "data": {"access_token": issuer.mint(scope, audience=audience, lifetime=LIFETIME)}
+            "data": {
+                "access_token": issuer.mint(scope, audience=audience, lifetime=LIFETIME)
+            }
         }
     return {"data": {}}

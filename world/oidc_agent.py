@@ -121,7 +121,9 @@ def try_recipes(row: Row, tester: Tester) -> None:
     function = example(PAGE, "class TokenFrom")
     with noted(row, "the recipe of the page"):
         shown = example(PAGE, '"oidc-token", "--time=120"')
-        shown = shown.replace("session.get", "response = session.get") + "print(response.text)"
+        shown = (
+            shown.replace("session.get", "response = session.get") + "print(response.text)"
+        )
         if (printed := tester.python(f"{function}\n{shown}")) != "hello\n\n":
             raise Failed(f"it printed {printed!r}")
     programs = {}

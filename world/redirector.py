@@ -85,7 +85,11 @@ def where(redirector: Redirector, token: str) -> str:
     with requests.Session() as session:
         session.trust_env = False
         response = session.get(
-            url, headers=headers, verify=str(redirector.ca), allow_redirects=False, timeout=30
+            url,
+            headers=headers,
+            verify=str(redirector.ca),
+            allow_redirects=False,
+            timeout=30,
         )
     return str(response.headers["Location"])
 
@@ -147,7 +151,9 @@ def uploads(row: Row, server: Server, redirector: Redirector) -> None:
     row.uploads = f"1 kB: {all_or(small, WAYS)}; 100 MB in two steps: {steps}"
     straight = all_or(large, WAYS)
     if not large:
-        straight = f"breaks off in every way, `{'SSLError: EOF' if 'EOF' in broke else broke}`"
+        straight = (
+            f"breaks off in every way, `{'SSLError: EOF' if 'EOF' in broke else broke}`"
+        )
     row.notes.append(f"100 MB straight through the redirector: {straight}")
 
 

@@ -29,7 +29,10 @@ def write(results: dict[str, dict[str, Any]]) -> None:
         lines.append(line(cells.values()))
         name = f"{result['server']} {result['version']}".strip()
         notes += [f"- {name}: {one}" for one in result["notes"]]
-        notes += [f"- {name}: **not as expected**: {one}" for one in result["failures"]]
+        notes += [
+            f"- {name}: **not as expected**: {' '.join(one.split())}"
+            for one in result["failures"]
+        ]
     TABLE.write_text("\n".join([*lines, "", *notes]).rstrip() + "\n")
 
 
