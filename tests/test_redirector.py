@@ -62,9 +62,12 @@ def test_a_large_upload_breaks_off_and_the_recipe_in_two_steps_does_not(
     code = code.replace('hosts="*.example.org"', 'hosts="localhost, 127.0.0.1"')
     (redirector.root / "data").mkdir()
     (redirector.root / "data").chmod(0o777)
-    with (tmp_path / "big.bin").open("rb") as body, Session() as session:
-        with pytest.raises(requests.ConnectionError) as raised:
-            session.put(f"{redirector.url}/data/large.bin", data=body)
+    with (
+        (tmp_path / "big.bin").open("rb") as body,
+        Session() as session,
+        pytest.raises(requests.ConnectionError) as raised,
+    ):
+        session.put(f"{redirector.url}/data/large.bin", data=body)
     assert "EOF" in str(raised.value) or "Broken pipe" in str(raised.value)
     exec(code, {"Session": Session})
     assert (redirector.root / "data" / "big.bin").read_bytes() == content

@@ -13,17 +13,16 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from types import FrameType
 
 from . import checks
-from .frame import Absent, prepare
 
-# The first, since nothing may outlive this process, however it ends.
 NAMESPACES = (
-    *("setpriv", "--pdeathsig", "KILL"),
     *("unshare", "--mount", "--pid", "--net", "--ipc", "--fork", "--kill-child"),
     "--mount-proc",
 )
+FILES = "/dev/shm"  # noqa: S108 - it is this run's alone
 
 
 def main() -> int:
@@ -39,20 +38,20 @@ def main() -> int:
         parser.error("only root on Linux, with util-linux and iproute2, can do this")
     for what in sorted({need for name in names for need in checks.NEEDS[name]}):
         print(f"preparing {what}", flush=True)
-        try:
-            prepare(what)
-        except Absent as reason:  # its servers will say so in the table
-            print(reason, file=sys.stderr)
-    return isolated([sys.executable, "-m", "world", "--inside", *names])
+        # Where that fails, its servers will say so in the table.
+        guarded([str(Path(__file__).with_name("prepare")), what])
+    command = [sys.executable, "-m", "world", "--inside", *names]
+    return guarded([*NAMESPACES, *command])
 
 
-def isolated(command: list[str]) -> int:
-    """Run a command in namespaces of its own."""
-    # Only when its group is not the terminal's does Ctrl-C come here alone.
-    with subprocess.Popen([*NAMESPACES, *command], start_new_session=True) as process:
+def guarded(command: list[str]) -> int:
+    """Run a command that does not outlive this process, however that ends."""
+    # In a session of its own, so that Ctrl-C comes here alone.
+    dies = ("setpriv", "--pdeathsig", "KILL")
+    with subprocess.Popen([*dies, *command], start_new_session=True) as process:
 
         def stop(number: int, _frame: FrameType | None) -> None:
-            process.kill()  # and all that it started, with it
+            process.kill()  # and all that it started, since that is in its namespace
             process.wait()
             sys.exit(128 + number)
 
@@ -64,8 +63,8 @@ def isolated(command: list[str]) -> int:
 def inside(names: list[str]) -> int:
     """Run the checks, where the mounts and the network are this process's own."""
     # Files as well are gone with it; XRootD, as nobody, can get there.
-    run("mount", "-t", "tmpfs", "-o", "mode=1777,size=4g", "tmpfs", "/dev/shm")
-    os.environ["TMPDIR"] = "/dev/shm"
+    run("mount", "-t", "tmpfs", "-o", "mode=1777,size=4g", "tmpfs", FILES)
+    os.environ["TMPDIR"] = FILES
     run("mount", "--bind", "/proc/sys", "/proc/sys")
     run("mount", "-o", "remount,bind,ro", "/proc/sys")
     run("ip", "link", "set", "lo", "up")

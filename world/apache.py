@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import time
 from typing import Any
 
@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from .frame import (
-    Failed,
+    FailedError,
     Row,
     Server,
     User,
@@ -118,10 +118,10 @@ def try_one(row: Row, kind: str) -> None:
                     "auth=", "read", url + server.path, REQUESTS_SCITOKENS_HOSTS=""
                 )
                 if got != [200, login.read_text()]:
-                    raise Failed(f"{got}")
+                    raise FailedError(f"{got}")
             row.notes.append(
-                "it asks nobody for a token: without `hosts`, a program that has a token for any "
-                "server gets the login page, with 200"
+                "it asks nobody for a token: without `hosts`, a program that has a token "
+                "for any server gets the login page, with 200"
             )
 
 
@@ -152,7 +152,7 @@ def mint(key: rsa.RSAPrivateKey, *, lifetime: float = 600, scope: str = "read:/"
 def certificate(key: rsa.RSAPrivateKey) -> bytes:
     """Return a certificate of the issuer's key, since it takes no bare keys."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "issuer")])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    day = datetime.timedelta(days=1)
+    now = dt.datetime.now(dt.timezone.utc)
+    day = dt.timedelta(days=1)
     builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now - day, now + day)
     return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)

@@ -22,7 +22,7 @@ from . import (
     report,
     xrootd,
 )
-from .frame import Absent, Failed, Row
+from .frame import AbsentError, FailedError, Row
 
 RESULTS = Path(__file__).with_name("results.json")
 
@@ -84,11 +84,11 @@ def run(names: list[str]) -> int:
         absent = ""
         try:
             check.run(row)
-        except Absent as reason:
+        except AbsentError as reason:
             absent = str(reason)
-        except Failed as error:
+        except FailedError as error:
             row.failures.append(str(error))
-        except Exception as error:  # what one server does is no reason not to try others
+        except Exception as error:  # noqa: BLE001 - the other servers are tried, too
             traceback.print_exc()
             row.failures.append(f"{type(error).__name__}: {error}")
         date = datetime.now(timezone.utc).date().isoformat()

@@ -14,6 +14,7 @@ if way == "unchanged":
     from requests import request as send
 elif way == "auth=":
     import requests
+
     from requests_scitokens import HTTPSciTokenAuth
 
     def send(method, url, **kwargs):
@@ -59,7 +60,7 @@ def store():
 
 
 def watch():
-    """Fetch a file for some seconds, or store one, too; what the answers and tokens were."""
+    """Fetch a file for some seconds, and store one; count the answers and the tokens."""
     seconds, write = float(more[0]), more[1:]
     codes, tokens = {}, {"GET": set(), "PUT": set()}
     end = time.monotonic() + seconds

@@ -19,7 +19,7 @@ import trustme
 
 from tests.xrootd import XRootD
 
-from .frame import Debian, Failed
+from .frame import Debian, FailedError
 
 STORAGE = "storage.example.org"
 URL = f"https://{STORAGE}/data/hello.txt"
@@ -66,7 +66,7 @@ class Tester:
             **{**self.variables, **more},
         )
         if done.returncode or (quiet and done.stderr):
-            raise Failed((done.stdout + done.stderr).strip()[-400:])
+            raise FailedError((done.stdout + done.stderr).strip()[-400:])
         return done.stdout
 
     def terminal(self, code: str, **more: str) -> str:
@@ -90,7 +90,7 @@ def storage(system: Debian, url: str, jwks: Any, ca: trustme.CA) -> Iterator[Non
         url=url,
         jwks=jwks,
         ca=with_name(ca),
-        write_ca=lambda p: ca.cert_pem.write_to_path(p),
+        write_ca=ca.cert_pem.write_to_path,
     )
     audience = f"https://{STORAGE}"
     with XRootD(issuer, chroot=system.root, audience=[audience]) as xrootd:

@@ -31,37 +31,32 @@ LARGE = 100 << 20
 LIFETIME = 6  # seconds, of the tokens that are renewed
 
 
-class Absent(Exception):
+class AbsentError(Exception):
     """What cannot be had here, and why."""
 
 
-class Failed(Exception):
+class FailedError(Exception):
     """A server or a program did something else than was expected."""
 
 
 # --- the machine
 
 
-def prepare(what: str) -> None:
-    """Install what servers need; only this asks for anything beyond loopback."""
-    done = subprocess.run(
-        [Path(__file__).with_name("prepare"), what],
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise Absent(done.stderr.strip() or f"prepare {what}: {done.returncode}")
+def prepared(what: str) -> Path:
+    """Return where something was installed for the servers."""
+    folder = PREPARED / what
+    if not (folder / "ready").exists():
+        reason = PREPARED / f"{what}.reason"
+        said = reason.read_text().strip() if reason.exists() else "it was not prepared"
+        raise AbsentError(f"{what}: {said[-200:]}")
+    return folder
 
 
 class Debian:
     """Another Debian, as it was prepared; what is written to it is gone after the run."""
 
     def __init__(self, suite: str) -> None:
-        lower = PREPARED / suite
-        if not (lower / "ready").exists():
-            raise Absent(f"Debian {suite} could not be prepared")
+        lower = prepared(suite)
         folder = Path(tempfile.mkdtemp(prefix=f"{suite}-"))
         folder.chmod(0o755)
         self.root = folder / "root"
@@ -90,14 +85,13 @@ class Debian:
             env={"PATH": path, "HOME": "/root", "LANG": "C.UTF-8", **variables},
             cwd=self.root,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             text=True,
-            timeout=120,
+            timeout=200,
             check=False,
         )
         if check and done.returncode:
-            raise Failed(f"{words[0]}: {(done.stderr or done.stdout).strip()[-300:]}")
+            raise FailedError(f"{words[0]}: {(done.stderr or done.stdout).strip()[-300:]}")
         return done
 
     def version(self, package: str) -> str:
@@ -142,7 +136,7 @@ def eventually(what: Callable[[], Any], seconds: float, reason: str) -> Any:
         if found := what():
             return found
         time.sleep(0.2)
-    raise Failed(reason)
+    raise FailedError(reason)
 
 
 # --- a server
@@ -233,14 +227,13 @@ class User:
             env=self.environment(way, **variables),
             cwd=self.home,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             text=True,
             timeout=120,
             check=False,
         )
         if done.returncode or done.stderr:
-            raise Failed(done.stderr.strip().splitlines()[-1])
+            raise FailedError(done.stderr.strip().splitlines()[-1])
         return done.stdout
 
 
@@ -248,7 +241,7 @@ def result(program: subprocess.Popen[str]) -> Any:
     """Return what a program printed, when it has ended."""
     out, err = program.communicate(timeout=300)
     if program.returncode or err:
-        raise Failed(err.strip().splitlines()[-1] if err.strip() else "no output")
+        raise FailedError(err.strip().splitlines()[-1] if err.strip() else "no output")
     return json.loads(out)
 
 
@@ -286,7 +279,7 @@ def serving(
 
     def up() -> bool:
         if process.poll() is not None:
-            raise Failed(f"it did not start: {(home / 'output').read_text()[-300:]}")
+            raise FailedError(f"it did not start: {(home / 'output').read_text()[-300:]}")
         return shakes_hands(port, context)
 
     try:
@@ -314,7 +307,7 @@ def battery(row: Row, server: Server) -> None:
             user.has(server.mint())
             got = user.run(way, "read", url)
             if got != [200, server.text]:
-                raise Failed(f"{got}")
+                raise FailedError(f"{got}")
             worked.append(way)
     row.ways = all_or(worked, WAYS)
     if server.uploads:
@@ -339,7 +332,7 @@ def uploads(row: Row, user: User) -> None:
                 url = f"{server.url}/new-{arguments[0]}"
                 got = user.run(way, "store", url, *arguments)
                 if not (all(code // 100 == 2 for code in got[:3]) and got[3]):
-                    raise Failed(f"{got}")
+                    raise FailedError(f"{got}")
                 worked.append((name, way))
     done = [name for name in kinds if {(name, way) for way in WAYS} <= set(worked)]
     row.uploads = all_or(done, kinds)
@@ -366,7 +359,7 @@ def renewal(row: Row, user: User, seconds: float = 2.5 * LIFETIME) -> None:
             with noted(row, f"renewal, {way}"):
                 codes, tokens = result(program)
                 if set(codes) != {"GET 200"} or tokens["GET"] < 3:
-                    raise Failed(f"answers {codes}, {tokens} tokens")
+                    raise FailedError(f"answers {codes}, {tokens} tokens")
                 worked.append(way)
     finally:
         ended.set()
@@ -381,7 +374,7 @@ def noted(row: Row, what: str) -> Iterator[None]:
     """Note what fails, and go on."""
     try:
         yield
-    except (Failed, OSError, AssertionError, subprocess.SubprocessError) as error:
+    except (FailedError, OSError, AssertionError, subprocess.SubprocessError) as error:
         row.failures.append(f"{what}: {error}")
 
 

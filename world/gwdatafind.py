@@ -15,7 +15,7 @@ from typing import Any
 from requests_scitokens.testing import Issuer
 from tests.xrootd import free_port, shakes_hands
 
-from .frame import Failed, Row, Server, User, battery, broken, eventually, noted
+from .frame import FailedError, Row, Server, User, battery, broken, eventually, noted
 
 URL = "file://localhost/frames/H-H1_TEST-1000000000-64.gwf"
 FRAMES = (
@@ -93,7 +93,7 @@ def try_one(row: Row, issuer: Issuer, url: str, ca: Path) -> None:
             code = CLIENT.format(host=url, more=argument)
             printed = user.execute(code, SSL_CERT_FILE=str(ca), **variables)
             if printed.strip() != URL:
-                raise Failed("it found nothing")
+                raise FailedError("it found nothing")
             done.append(name)
     client = version("gwdatafind")
     row.notes.append(

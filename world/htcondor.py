@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from tests.xrootd import XRootD
 
-from .frame import CLIENT, WAYS, Debian, Failed, Row, all_or, debian, eventually, noted
+from .frame import CLIENT, WAYS, Debian, FailedError, Row, all_or, debian, eventually, noted
 
 ISSUER = "https://localhost/condor"
 # The credential monitor looks once a minute for tokens past half of their life.
@@ -126,7 +126,7 @@ class Pool:
         def done() -> bool:
             text = log.read_text() if log.exists() else ""
             if "Job was held" in text or "Job was aborted" in text:
-                raise Failed(f"{name}: {text[-400:]}")
+                raise FailedError(f"{name}: {text[-400:]}")
             return "Job terminated" in text
 
         eventually(done, seconds, f"the job {name} has not ended")
@@ -150,11 +150,11 @@ def try_pool(row: Row, pool: Pool, services: str) -> None:
         with noted(row, way):
             out, err = pool.ended(name, SECONDS + 120)
             if err:
-                raise Failed(err.strip().splitlines()[-1])
+                raise FailedError(err.strip().splitlines()[-1])
             codes, tokens = json.loads(out)
             fine = all(code.split()[1][0] == "2" for code in codes)
             if not fine or min(tokens.values()) < 3:
-                raise Failed(f"answers {codes}, tokens {tokens}")
+                raise FailedError(f"answers {codes}, tokens {tokens}")
             worked.append(way)
     row.ways = row.uploads = row.renewal = all_or(worked, WAYS)
     if worked:
@@ -178,14 +178,14 @@ def refused_group(row: Row, pool: Pool) -> None:
         empty = pool.system.root.glob("var/lib/condor/oauth_credentials/alice/members.use")
         content = [json.loads(path.read_text())["access_token"] for path in empty]
         if json.loads(out)[0] != 403 or "no token" not in err or content != [""]:
-            raise Failed(f"{out} {err} {content}")
+            raise FailedError(f"{out} {err} {content}")
         row.notes.append(
             'a group that is refused: the file is `{"access_token": ""}`; the job gets the '
             "server's 403 and a warning; with another service beside it, that one's token"
         )
         out, err = pool.ended("mixed", 60)
         if json.loads(out)[0] != 200 or err:
-            raise Failed(f"with another service: {out} {err}")
+            raise FailedError(f"with another service: {out} {err}")
 
 
 @contextmanager
@@ -215,7 +215,7 @@ def pool(row: Row, suite: str, services: str) -> Iterator[Pool]:
     jwks = {"keys": [{**public, "kid": "local", "alg": "ES256", "use": "sig"}]}
     ca = trustme.CA()
     issuer: Any = SimpleNamespace(
-        url=ISSUER, jwks=jwks, ca=ca, write_ca=lambda path: ca.cert_pem.write_to_path(path)
+        url=ISSUER, jwks=jwks, ca=ca, write_ca=ca.cert_pem.write_to_path
     )
     with XRootD(issuer, chroot=root) as xrootd:
         folder = xrootd.root / "user/alice"
@@ -257,7 +257,7 @@ def started(system: Debian, master: subprocess.Popen[bytes]) -> None:
 
     def up() -> bool:
         if master.poll() is not None:
-            raise Failed(f"condor_master ended with {master.returncode}")
+            raise FailedError(f"condor_master ended with {master.returncode}")
         asked = (("-schedd",), ())
         shown = [
             system.run("condor_status", *one, "-af", "Name", check=False) for one in asked

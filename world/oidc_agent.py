@@ -19,14 +19,13 @@ from tests.xrootd import free_port
 
 from .examples import HOME, URL, Tester, stopped, storage, write_server
 from .frame import (
-    PREPARED,
-    Absent,
     Debian,
-    Failed,
+    FailedError,
     Row,
     all_or,
     debian,
     noted,
+    prepared,
 )
 
 PAGE = "oidc-agent.md"
@@ -70,9 +69,7 @@ def trixie(row: Row) -> None:
 @contextmanager
 def provider(ca: trustme.CA) -> Iterator[tuple[str, Any, str]]:
     """Run the provider."""
-    npm = PREPARED / "npm"
-    if not (npm / "ready").exists():
-        raise Absent("there is no OpenID provider: npm could not install it")
+    npm = prepared("npm")
     folder = Path(tempfile.mkdtemp(prefix="provider-"))
     (folder / "node_modules").symlink_to(npm / "node_modules")
     program = shutil.copy(Path(__file__).with_name("provider.mjs"), folder)
@@ -89,7 +86,7 @@ def provider(ca: trustme.CA) -> Iterator[tuple[str, Any, str]]:
     try:
         line = process.stdout and process.stdout.readline()
         if not line:
-            raise Failed(f"the provider: {(folder / 'log').read_text()[-300:]}")
+            raise FailedError(f"the provider: {(folder / 'log').read_text()[-300:]}")
         said = json.loads(line)
         yield said["issuer"], said["jwks"], json.loads(about)["version"]
     finally:
@@ -106,7 +103,7 @@ def agent(tester: Tester, issuer: str) -> None:
         f"--cp {tester.ca} --pw-env=OIDC_PASSWORD --confirm-default "
         "--redirect-uri http://localhost:4242",
         quiet=False,
-        OIDC_PASSWORD="x",
+        OIDC_PASSWORD="x",  # noqa: S106 - of a store that is gone after the run
     )
 
 
@@ -116,7 +113,7 @@ def try_recipes(row: Row, tester: Tester) -> None:
     done = []
     with noted(row, "unchanged"):
         if (printed := tester.run(example(PAGE, "oidc-token frames"))) != "hello\n":
-            raise Failed(f"it printed {printed!r}")
+            raise FailedError(f"it printed {printed!r}")
         done.append("unchanged")
     function = example(PAGE, "class TokenFrom")
     with noted(row, "the recipe of the page"):
@@ -125,7 +122,7 @@ def try_recipes(row: Row, tester: Tester) -> None:
             shown.replace("session.get", "response = session.get") + "print(response.text)"
         )
         if (printed := tester.python(f"{function}\n{shown}")) != "hello\n\n":
-            raise Failed(f"it printed {printed!r}")
+            raise FailedError(f"it printed {printed!r}")
     programs = {}
     for way, lines in LOOPS.items():
         url = f"url = {URL!r}\n"
@@ -138,7 +135,7 @@ def try_recipes(row: Row, tester: Tester) -> None:
         with noted(row, way):
             out, err = program.communicate(timeout=SECONDS + 60)
             if err or out.split("]")[0] != "[200" or int(out.split()[-1]) < 2:
-                raise Failed(f"{out} {err.strip()[-300:]}")
+                raise FailedError(f"{out} {err.strip()[-300:]}")
             renewed.append(way)
     done += renewed
     row.ways = all_or(done, ["unchanged", *LOOPS])

@@ -14,12 +14,11 @@ from tests.redirector import Redirector
 from .frame import (
     LARGE,
     WAYS,
-    Failed,
+    FailedError,
     Row,
     Server,
     User,
     all_or,
-    answer,
     battery,
     broken,
     debian,
@@ -58,9 +57,11 @@ def both(row: Row, suite: str) -> None:
             with noted(row, "who gets the token"):
                 who(row, issuer, redirector)
             uploads(row, server, redirector)
-        with Redirector(issuer, chroot=chroot, secure=False) as redirector:
-            with noted(row, "without http.desthttps"):
-                plain(row, issuer, redirector)
+        with (
+            noted(row, "without http.desthttps"),
+            Redirector(issuer, chroot=chroot, secure=False) as redirector,
+        ):
+            plain(row, issuer, redirector)
 
 
 def served(issuer: Issuer, redirector: Redirector) -> Server:
@@ -99,7 +100,7 @@ def who(row: Row, issuer: Issuer, redirector: Redirector) -> None:
     token = issuer.mint(EVERYTHING, audience="ANY")
     split = urlsplit(where(redirector, token))
     if parse_qs(split.query).get("authz") != [f"Bearer {token}"]:
-        raise Failed("the URL does not have the token")
+        raise FailedError("the URL does not have the token")
     user = User(served(issuer, redirector))
     outcomes = []
     for name, audience, hosts in (
@@ -116,8 +117,11 @@ def who(row: Row, issuer: Issuer, redirector: Redirector) -> None:
         )
         outcomes.append(f"{name}: {printed.strip()}")
     row.notes.append(
-        f"redirects to `{split.scheme}://` with the token in the URL (`?authz=Bearer%20...`); "
-        f"what the data server then answers: {'; '.join(outcomes)}"
+        f"redirects to `{split.scheme}://`, the token in the URL (`?authz=Bearer%20...`)"
+    )
+    row.notes.append(
+        "with `auth=`: what the redirector gets, what the data server gets and answers: "
+        + "; ".join(outcomes)
     )
 
 
@@ -130,12 +134,12 @@ def uploads(row: Row, server: Server, redirector: Redirector) -> None:
         with noted(row, f"upload of 1 kB, {way}"):
             got = user.run(way, "store", f"{server.url}/small", "bytes", 1 << 10, "{}")
             if not (got[0] // 100 == 2 and got[3]):
-                raise Failed(f"{got}")
+                raise FailedError(f"{got}")
             small.append(way)
         try:
             user.run(way, "store", f"{server.url}/large", "file", LARGE, "{}")
             large.append(way)
-        except Failed as error:
+        except FailedError as error:
             broke = str(error)
     steps = "**fails**"
     with noted(row, "the recipe in two steps"):
@@ -146,7 +150,7 @@ def uploads(row: Row, server: Server, redirector: Redirector) -> None:
             file.truncate(LARGE)
         user.execute(f"from requests_scitokens import Session\n{code}")
         if (redirector.root / "big.bin").stat().st_size != LARGE:
-            raise Failed("the file is not there")
+            raise FailedError("the file is not there")
         steps = "works"
     row.uploads = f"1 kB: {all_or(small, WAYS)}; 100 MB in two steps: {steps}"
     straight = all_or(large, WAYS)

@@ -11,7 +11,7 @@ from pathlib import Path
 from requests_scitokens.testing import Issuer
 from tests.xrootd import XRootD, available
 
-from .frame import Absent, Row, Server, battery, broken, debian
+from .frame import AbsentError, Row, Server, battery, broken, debian
 
 HELLO = "hello\n"
 
@@ -19,7 +19,7 @@ HELLO = "hello\n"
 def here(row: Row) -> None:
     """Try the XRootD of this machine."""
     if reason := available():
-        raise Absent(reason)
+        raise AbsentError(reason)
     shown = subprocess.run(["xrootd", "-v"], capture_output=True, text=True, check=False)
     row.version = (shown.stdout + shown.stderr).strip().lstrip("v").split("-")[0]
     try_one(row, None)
