@@ -52,8 +52,7 @@ def guarded(command: list[str]) -> int:
 
         def stop(number: int, _frame: FrameType | None) -> None:
             process.kill()  # and all that it started, since that is in its namespace
-            process.wait()
-            sys.exit(128 + number)
+            sys.exit(128 + number)  # waits for it on its way out
 
         for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(one, stop)
