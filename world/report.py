@@ -19,7 +19,12 @@ COLUMNS = {
 
 
 def write(results: dict[str, dict[str, Any]]) -> None:
-    """Write the table, and what there is to say beside it."""
+    """Write the part of the page that a run makes."""
+    TABLE.write_text(table(results))
+
+
+def table(results: dict[str, dict[str, Any]]) -> str:
+    """Return the table, and what there is to say beside it."""
     lines = [line(COLUMNS), line("---" for _ in COLUMNS)]
     notes = []
     for result in results.values():
@@ -33,7 +38,7 @@ def write(results: dict[str, dict[str, Any]]) -> None:
             f"- {name}: **not as expected**: {' '.join(one.split())}"
             for one in result["failures"]
         ]
-    TABLE.write_text("\n".join([*lines, "", *notes]).rstrip() + "\n")
+    return "\n".join([*lines, "", *notes]).rstrip() + "\n"
 
 
 def line(cells: Any) -> str:
