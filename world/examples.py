@@ -40,9 +40,10 @@ class Tester:
         ca.cert_pem.write_to_path(str(self.home / "ca.pem"))
         (self.home / "script.py").write_text(SCRIPT)
         system.run("chown", "-R", "tester:", HOME)
-        (system.root / "etc/hosts").write_text(
-            f"127.0.0.1 localhost {STORAGE} vault.example.org\n"
-        )
+        hosts = system.root / "etc/hosts"
+        names = f"127.0.0.1 {STORAGE} vault.example.org\n"
+        if names not in hosts.read_text():
+            hosts.write_text(hosts.read_text() + names)
         self.variables = {
             "PATH": "/opt/venv/bin:/usr/bin:/bin",
             "HOME": HOME,
