@@ -25,9 +25,12 @@ def __getattr__(name: str) -> object:
     if name in _SUBMODULES:
         return import_module(f"{__name__}.{name}")
     if name == "__version__":
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        return version("requests-scitokens")
+        try:
+            return version("requests-scitokens")
+        except PackageNotFoundError:  # the folder was copied, without its metadata
+            return "unknown"
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import os
 import subprocess
 import sys
@@ -34,6 +35,14 @@ def test_the_version_is_the_distributions():
     from importlib.metadata import version
 
     assert requests_scitokens.__version__ == version("requests-scitokens")
+
+
+def test_a_copy_without_metadata_has_no_version(monkeypatch):
+    def version(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr("importlib.metadata.version", version)
+    assert requests_scitokens.__version__ == "unknown"
 
 
 def test_other_names_are_not_there():
