@@ -8,19 +8,27 @@ _NAMES = {
     "auth": ("HTTPSciTokenAuth", "TokenNotFoundError"),
     "sessions": ("Session", "SessionMixin"),
     "diagnosis.report": ("explain",),
-    "api": ("delete", "get", "head", "options", "patch", "post", "put", "request"),
+    "api": ("delete", "get", "head", "options", "post", "put", "request"),
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 __all__ = list(_HOMES)
+__all__ += ["patch"]
 _SUBMODULES = ("api", "auth", "requests", "sessions", "testing", "utils")
+
+
+# Here, since Python 3.15's lazy imports take a name that is not here for a module's. When
+# the module of that name, which patches, is imported, it takes this function's place.
+def patch(url: "str | bytes", data: object = None, **kwargs: object) -> object:
+    """Send a PATCH request with `data`. See `request`."""
+    from .api import patch
+
+    return patch(url, data, **kwargs)
 
 
 def __getattr__(name: str) -> object:
     from importlib import import_module
 
     if name in _HOMES:
-        # Not kept: `patch` is this function until the module of that name, which
-        # patches, is imported.
         return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     if name in _SUBMODULES:
         return import_module(f"{__name__}.{name}")
