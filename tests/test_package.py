@@ -103,3 +103,20 @@ assert requests.Session().auth is None
 @pytest.mark.skipif(sys.version_info < (3, 15), reason="Python 3.15 brought lazy imports")
 def test_a_lazy_import_of_the_name_does_not_patch():
     subprocess.run([sys.executable, "-c", LAZILY], check=True)
+
+
+PATCH = """
+import sys
+from requests_scitokens import patch
+response = patch(sys.argv[1], data=b"new", token=sys.argv[2])
+print(type(patch).__name__, response.status_code, "requests_scitokens.patch" in sys.modules)
+"""
+
+
+def test_the_name_patch_is_a_function_that_sends_a_request(serve, issuer):
+    server = serve()
+    url, token = f"{server.url}/hello.txt", issuer.mint("write:/")
+    command = [sys.executable, "-c", PATCH, url, token]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "function 204 False\n"
+    assert server.received[-1].method == "PATCH"
