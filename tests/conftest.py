@@ -29,7 +29,9 @@ def clean(
     monkeypatch.delenv("NETRC")
     monkeypatch.setenv("HOME", str(tmp_path))
     umask = os.umask(0o077)  # token files are for their owner alone
+    level = state.log.level
     yield
+    state.log.setLevel(level)  # an example of the documentation sets it
     os.umask(umask)
     assert not state.patching.on, "a test left the autopatch on"
 

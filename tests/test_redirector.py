@@ -51,7 +51,7 @@ def test_a_small_upload_is_redirected(redirector, send):
     assert (redirector.root / send.__name__).read_bytes() == b"small"
 
 
-def test_a_large_upload_breaks_off_and_the_recipe_in_two_steps_does_not(
+def test_a_large_upload_may_break_off_and_the_recipe_in_two_steps_does_not(
     redirector, tmp_path, monkeypatch
 ):
     content = os.urandom(SIZE)
@@ -62,13 +62,11 @@ def test_a_large_upload_breaks_off_and_the_recipe_in_two_steps_does_not(
     code = code.replace('hosts="*.example.org"', 'hosts="localhost, 127.0.0.1"')
     (redirector.root / "data").mkdir()
     (redirector.root / "data").chmod(0o777)
-    with (
-        (tmp_path / "big.bin").open("rb") as body,
-        Session() as session,
-        pytest.raises(requests.ConnectionError) as raised,
-    ):
-        session.put(f"{redirector.url}/data/large.bin", data=body)
-    assert "EOF" in str(raised.value) or "Broken pipe" in str(raised.value)
+    with (tmp_path / "big.bin").open("rb") as body, Session() as session:
+        try:  # which of the two is first to go on is a race
+            session.put(f"{redirector.url}/data/large.bin", data=body)
+        except requests.ConnectionError as error:
+            assert "EOF" in str(error) or "Broken pipe" in str(error)
     exec(code, {"Session": Session})
     assert (redirector.root / "data" / "big.bin").read_bytes() == content
 
