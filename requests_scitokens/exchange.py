@@ -68,9 +68,8 @@ class Exchange:
         self.handler = handler
         self.url = url
         self.origin: Origin | None = origin_of(url)
-        self.start: Origin = (
-            start or self.origin or NOWHERE
-        )  # where the caller sent the request
+        # Where the caller sent the request.
+        self.start: Origin = start or self.origin or NOWHERE
         self.passed = passed  # the origins whose redirects led here
         self.token: BearerToken | None = None  # the token for the caller's own URL
         self.sent: BearerToken | None = None  # the token that was attached at once

@@ -13,18 +13,12 @@ from requests_scitokens import Session
 from .pages import example
 from .redirector import Redirector
 from .ways import CHOSEN
-from .xrootd import available
 
 SIZE = 50_000_000
 
 
 @pytest.fixture(scope="module")
-def running(issuer):
-    reason = available()
-    if reason and os.environ.get("REQUIRE_REAL_SERVERS") == "1":
-        pytest.fail(f"a real XRootD is required: {reason}")
-    if reason:
-        pytest.skip(f"no real XRootD: {reason}")
+def running(installed_xrootd, issuer):
     with Redirector(issuer) as redirector:
         yield redirector
 
