@@ -118,7 +118,7 @@ def look_everywhere(
         elif not value.strip(WHITE_SPACE):
             yield Lookup(f"${name}", reason="empty")
         elif name.endswith("_FILE"):
-            yield _look_at_named_file(name, value, to.refused)
+            yield _look_at_named_file(name, value)
         else:
             yield read_text(f"${name}", value)
     directory = os.environ.get("_CONDOR_CREDS")
@@ -132,15 +132,15 @@ def look_everywhere(
         runtime = os.environ.get("XDG_RUNTIME_DIR")
         if runtime:
             place, path = f"$XDG_RUNTIME_DIR/{name}", f"{runtime}/{name}"
-            yield read_file(place, path, owner=user, refused=to.refused)
+            yield read_file(place, path, owner=user)
         else:
             yield _NOT_SET["XDG_RUNTIME_DIR"]
         path = f"{SHARED_DIRECTORY}/{name}"
-        yield read_file(path, path, owner=user, refused=to.refused)
+        yield read_file(path, path, owner=user)
 
 
-def _look_at_named_file(name: str, path: str, refused: tuple[BearerToken, ...]) -> Lookup:
-    lookup = read_file(f"${name}", path, refused=refused)
+def _look_at_named_file(name: str, path: str) -> Lookup:
+    lookup = read_file(f"${name}", path)
     if lookup.token is None and not certain_path(path) and not os.path.exists(path):
         right = name[: -len("_FILE")]
         reason = f"no such file (not shown: a token itself would go into ${right})"
@@ -161,9 +161,7 @@ def _look_at_condor(
         yield Lookup("$_CONDOR_CREDS", reason=nothing, path=directory)
         return
     lookups = [
-        read_file(
-            f"$_CONDOR_CREDS/{plain(name)}", f"{directory}/{name}", refused=to.refused
-        )
+        read_file(f"$_CONDOR_CREDS/{plain(name)}", f"{directory}/{name}")
         for name in sorted(names, key=lambda name: (name != "scitokens.use", name))
     ]
     ranks = [_rank(lookup, to, audience) for lookup in lookups]

@@ -47,17 +47,10 @@ def read_text(place: str, text: str, path: str = "") -> Lookup:
     return Lookup(place, token, token.expired(), False, path)
 
 
-def read_file(
-    place: str,
-    path: str,
-    *,
-    owner: int | None = None,
-    refused: tuple[BearerToken, ...] = (),
-) -> Lookup:
+def read_file(place: str, path: str, *, owner: int | None = None) -> Lookup:
     """Read a token file, or give its last token while it is being rewritten.
 
-    With an `owner`, the file must belong to that user. The `refused` tokens are those that
-    the server has just answered with 401 or 403.
+    With an `owner`, the file must belong to that user.
     """
     key = path
     try:
@@ -67,67 +60,52 @@ def read_file(
     except OSError as error:
         lookup = Lookup(place, None, error.strerror or type(error).__name__, False, path)
     there = None if lookup.reason else lookup.token
-    if refused and there is not None and _alike(there, refused):
-        there = None
-    for last in _last_tokens(key, there, time.monotonic()):
-        if not (_alike(last, refused) or last.expired()):
-            if state.first_time("stands in", key, last):
-                state.log.info(
-                    "%s is being rewritten; its last token stands in", lookup.name
-                )
-            return Lookup(place, last, "", False, path)
-    return lookup
-
-
-def _alike(token: BearerToken, refused: tuple[BearerToken, ...]) -> bool:
-    """Tell whether this is one of the refused tokens, or more or less of one."""
-    for one in refused:
-        shorter, longer = sorted((token.serialized, one.serialized), key=len)
-        if longer.startswith(shorter):
-            return True
-    return False
+    token = _remember(key, there, time.monotonic())
+    if token is there:
+        return lookup
+    if state.first_time("stands in", key, token):
+        state.log.info("%s is being rewritten; its last token stands in", lookup.name)
+    return Lookup(place, token, "", False, path)
 
 
 class _Last(NamedTuple):
-    """The last tokens of a file; times are those of this process's monotonic clock."""
+    """The last token of a file that could be used."""
 
-    token: BearerToken  # the last that could be used
-    read: float  # when it was read
-    since: float  # when it was read for the first time
-    before: BearerToken | None = None  # the one before
+    token: BearerToken
+    read: float  # when it was read, by this process's monotonic clock
     missing: float | None = None  # since when the file has given none
 
 
-def _last_tokens(path: str, there: BearerToken | None, now: float) -> list[BearerToken]:
-    """Remember a file's token; where there is none, return those that may stand in.
+def _remember(path: str, there: BearerToken | None, now: float) -> BearerToken | None:
+    """Remember a file's token; where there is none, return the one that stands in.
 
     Not everybody renames a new token into place: for a moment the file may be absent,
-    empty, or hold the beginning of a token, which cannot always be told from a whole one.
-    What begins as the last token does is such a beginning, if it is shorter; and if it is
-    longer, the last one was.
+    empty, or hold the beginning of a token.
     """
     last = state.token_files.get(path)
-    if there is not None:
-        if last is None:
-            last = _Last(there, now, now)
-        elif there == last.token:
-            last = _Last(there, now, last.since, last.before)
-        elif there.serialized.startswith(last.token.serialized):
-            last = _Last(there, now, now, last.before)
-        elif not last.token.serialized.startswith(there.serialized):
-            last = _Last(there, now, now, last.token)
-        if last.token == there:
-            state.token_files.put(path, last)
-            return []
     if last is None or now - last.read > RECENT:
-        return []
-    if last.missing is None:
-        last = last._replace(missing=now)
-        state.token_files.put(path, last)
-    found = [last.token] if now - last.missing <= GRACE else []
-    if last.before is not None and now - last.since <= GRACE:
-        found.append(last.before)
-    return found
+        last = None
+    if there is not None and (last is None or not _is_cut_short(there, last.token)):
+        state.token_files.put(path, _Last(there, now))
+    elif last is not None:
+        if last.missing is None:
+            last = last._replace(missing=now)
+            state.token_files.put(path, last)
+        if now - last.missing <= GRACE and not last.token.expired():
+            return last.token
+    return there
+
+
+def _is_cut_short(token: BearerToken, last: BearerToken) -> bool:
+    """Tell whether a token is the beginning of one, which cannot always be seen by itself.
+
+    The signatures of a JSON Web Token and the next, made with the same key, are of the
+    same length (RFC 7518 section 3).
+    """
+    header, _, rest = token.serialized.partition(".")
+    last_header, _, last_rest = last.serialized.partition(".")
+    missing = len(last_rest.rpartition(".")[2]) - len(rest.rpartition(".")[2])
+    return header == last_header and missing > 0
 
 
 def _read(place: str, path: str, owner: int | None) -> Lookup:

@@ -92,7 +92,7 @@ def mint(born: float, lifetime: float = 600) -> str:
     """Make a token that looks like one, and whose end shows if it is all there."""
     claims = {"born": born, "exp": born + lifetime, "iss": "https://issuer.example.org"}
     payload = urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
-    return f"e30.{payload}.{'whole' * 20}"
+    return f"eyJhbGciOiJub25lIn0.{payload}.{'whole' * 20}"
 
 
 # --- the ways to renew a file: each leaves a whole token, and pauses in the middle
@@ -128,7 +128,7 @@ def briefly_absent(path: Path) -> None:
 
 
 def in_two_writes(path: Path) -> None:
-    """Truncate it in the middle of the token's signature, which nobody can tell."""
+    """Truncate it in the middle of the token's signature."""
     token = mint(time.time())
     with path.open("w") as file:
         file.write(token[:-50])

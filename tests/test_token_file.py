@@ -62,9 +62,9 @@ def look(path: Path | str, **options: object) -> Lookup:
     return read_file("a place", str(path), **options)
 
 
-def used(path: Path | str, *refused: str) -> str | None:
+def used(path: Path | str) -> str | None:
     """Return the token that would be sent."""
-    lookup = look(path, refused=tuple(BearerToken.parse(one) for one in refused))
+    lookup = look(path)
     return lookup.token.serialized if lookup.token and not lookup.reason else None
 
 
@@ -85,6 +85,7 @@ ABSENT: dict[str, Callable[[Path], object]] = {
     "white space": lambda path: path.write_text(WHITE),
     "torn in the header": lambda path: path.write_text(NEW[:10]),
     "torn in the claims": lambda path: path.write_text(NEW[:40]),
+    "torn before the signature": lambda path: path.write_text(NEW.rpartition(".")[0]),
     "torn JSON": lambda path: path.write_text('{"access_token": "ey'),
     "not a token": lambda path: path.write_text("no token at all"),
     "zeros": lambda path: path.write_bytes(b"\0" * 100),
@@ -299,101 +300,53 @@ def test_what_stands_in_is_said_once(path, caplog):
     )
 
 
-# --- after a 401 or 403
+# --- a beginning that looks like a whole token
 
 
-def test_a_refused_token_alone_gives_no_other(path):
+def test_a_signature_that_is_shorter_than_the_last_one_is_cut_short(path, clock):
     path.write_text(GOOD)
-    assert used(path) == GOOD
-    assert used(path, GOOD) == GOOD  # it is there; the caller sees that it is the same
-
-
-def test_the_token_before_stands_in_for_a_half_written_one_that_looks_whole(path, clock):
-    path.write_text(GOOD)
-    assert used(path) == GOOD
-    path.write_text(NEW[:-5])
-    assert used(path) == NEW[:-5]
-    assert used(path, NEW[:-5]) == GOOD
-    path.write_text(NEW)
-    assert used(path) == NEW
-
-
-def test_so_it_does_where_the_file_has_a_longer_half_by_now(path):
-    path.write_text(GOOD)
-    assert used(path) == GOOD
-    path.write_text(NEW[:-9])
-    assert used(path) == NEW[:-9]
-    path.write_text(NEW[:-5])
-    assert used(path, NEW[:-9]) == GOOD
-
-
-def test_so_it_does_where_threads_read_the_halves_in_any_order(path):
-    for half, sent in (
+    for content, sent in (
         (GOOD, GOOD),
-        (NEW[:-5], NEW[:-5]),
-        (NEW[:-9], NEW[:-5]),  # what is shorter than the last token is a half of it
-        (NEW[:-5], NEW[:-5]),
+        (NEW.rpartition(".")[0] + ".", GOOD),
+        (NEW[:-5], GOOD),
+        (NEW[:-1], GOOD),
+        (NEW, NEW),
+        (GOOD[:-1], NEW),
     ):
-        path.write_text(half)
+        path.write_text(content)
         assert used(path) == sent
-    assert used(path, NEW[:-5]) == GOOD
-    path.write_text(NEW[:-9])
-    assert used(path, NEW[:-9]) == GOOD
 
 
-def test_a_token_that_is_written_again_stands_in_for_a_half_of_itself(path, clock):
-    path.write_text(GOOD)
-    assert used(path) == GOOD
-    clock.wait(30)
-    path.write_text(GOOD[:-5])
-    assert used(path) == GOOD
-    assert used(path, GOOD[:-5]) == GOOD[:-5]  # the same token, for all that is known
-
-
-def test_so_it_does_for_an_opaque_one_that_grows(path):
-    path.write_text("opaque-before")
-    assert used(path) == "opaque-before"
-    for half in ("new", "new-tok"):
-        path.write_text(half)
-        assert used(path) == half
-    assert used(path, "new-tok") == "opaque-before"
-
-
-def test_the_token_before_stands_in_only_for_a_second(path, clock):
-    path.write_text(GOOD)
-    assert used(path) == GOOD
-    path.write_text(NEW)
-    assert used(path) == NEW
-    clock.wait(1.01)
-    assert used(path, NEW) == NEW
-
-
-def test_the_token_before_does_not_stand_in_if_it_has_expired(path, clock):
-    path.write_text(jwt(exp=NOW + 1))
-    assert used(path)
-    path.write_text(NEW)
-    clock.wait(0.5)
-    assert used(path) == NEW
-    clock.wait(0.6)
-    assert used(path, NEW) == NEW
-
-
-def test_nothing_that_was_refused_stands_in(path):
+def test_after_a_second_it_is_taken_for_what_it_is(path, clock):
     path.write_text(GOOD)
     assert used(path) == GOOD
     path.write_text(NEW[:-5])
-    assert used(path) == NEW[:-5]
-    assert used(path, NEW[:-5], GOOD) == NEW[:-5]
-    path.unlink()
-    assert used(path, NEW[:-5], GOOD) is None
-
-
-def test_the_last_token_stands_in_where_the_refused_one_is_gone(path):
-    path.write_text(GOOD)
     assert used(path) == GOOD
-    path.write_text("")
-    assert used(path, NEW) == GOOD
-    assert used(path, GOOD) is None
+    clock.wait(1.01)
+    assert used(path) == NEW[:-5]
+    clock.wait(60)
+    assert used(path) == NEW[:-5]
+    path.unlink()
+    assert used(path) == NEW[:-5]  # it is the last token now
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("opaque-before", "opaque"),
+        ("opaque.before", "o.b"),
+        (GOOD, "opaque"),
+        ("opaque", GOOD),
+        (GOOD, NEW + "QUJD"),
+        (GOOD, NEW.replace("eyJhbGciOiJFUzI1NiJ9", "eyJhbGciOiJFZERTQSJ9")[:-1]),
+    ],
+    ids=["opaque", "parts", "to opaque", "from opaque", "longer", "another header"],
+)
+def test_what_may_be_whole_is_used_at_once(path, before, after):
+    path.write_text(before)
+    assert used(path) == before
+    path.write_text(after)
+    assert used(path) == after
 
 
 # --- what is in a file
