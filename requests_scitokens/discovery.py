@@ -160,20 +160,16 @@ def _look_at_condor(
     if not names:
         yield Lookup("$_CONDOR_CREDS", reason=nothing, path=directory)
         return
-    lookups = [
-        read_file(f"$_CONDOR_CREDS/{plain(name)}", f"{directory}/{name}")
-        for name in sorted(names, key=lambda name: (name != "scitokens.use", name))
-    ]
-    ranks = [_rank(lookup, to, audience) for lookup in lookups]
-    best = max(ranks)
-    for lookup, rank in zip(lookups, ranks):  # Python 3.9 has no strict=
-        if lookup.token is None:
-            yield lookup._replace(ends=lookup.ends and not best)
-        elif lookup.reason or (best and lookup is lookups[ranks.index(best)]):
-            yield lookup
-        else:
-            other = "another file there was chosen" if rank else "not for this server"
-            yield lookup._replace(reason=f"it is for {lookup.token.whom}; {other}")
+    ranked = []
+    for name in sorted(names, key=lambda name: (name != "scitokens.use", name)):
+        lookup = read_file(f"$_CONDOR_CREDS/{plain(name)}", f"{directory}/{name}")
+        ranked.append((_rank(lookup, to, audience), lookup))
+    ranked.sort(key=lambda one: one[0], reverse=True)  # keeps the order by name
+    for rank, lookup in ranked:
+        if lookup.token and not lookup.reason and not rank:
+            reason = f"it is for {lookup.token.whom}; not for this server"
+            lookup = lookup._replace(reason=reason)
+        yield lookup
 
 
 def _rank(lookup: Lookup, to: Target, audience: tuple[str, ...]) -> tuple[bool, ...]:
@@ -186,7 +182,7 @@ def _rank(lookup: Lookup, to: Target, audience: tuple[str, ...]) -> tuple[bool, 
         return ()
     verbs = {scope.partition(":")[0] for scope in token.scope.split()}
     fits = not verbs.isdisjoint(_READ_SCOPES if to.method in READS else _WRITE_SCOPES)
-    return (True, token not in to.refused, stands is Standing.THIS, fits)
+    return (token not in to.refused, stands is Standing.THIS, fits)
 
 
 def _misfit(token: BearerToken, audience: tuple[str, ...]) -> str:

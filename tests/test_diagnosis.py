@@ -178,14 +178,14 @@ Where tokens are looked for, in this order
    $BEARER_TOKEN_FILE: not set
    $SCITOKEN: not set
    $SCITOKEN_FILE: not set
+-> $_CONDOR_CREDS/b.use (/tmp/d12345678/creds/b.use): used
+{block(URL[:-9], "0644, owner alice: all on this machine can read it")}\
+   $_CONDOR_CREDS/c.use (/tmp/d12345678/creds/c.use): not used:
+     $_CONDOR_CREDS/b.use comes first
+{block("ANY", "0600, owner alice")}\
    $_CONDOR_CREDS/a.use (/tmp/d12345678/creds/a.use): it is for https://a.org;
      not for this server
 {block("https://a.org", "0600, owner alice")}\
--> $_CONDOR_CREDS/b.use (/tmp/d12345678/creds/b.use): used
-{block(URL[:-9], "0644, owner alice: all on this machine can read it")}\
-   $_CONDOR_CREDS/c.use (/tmp/d12345678/creds/c.use): it is for ANY; another
-     file there was chosen
-{block("ANY", "0600, owner alice")}\
    $XDG_RUNTIME_DIR/bt_u1000 (/tmp/d12345678/runtime/bt_u1000): No such file or
      directory
    /tmp/d12345678/bt_u1000: No such file or directory
