@@ -166,10 +166,11 @@ def _look_at_condor(
         ranked.append((_rank(lookup, to, audience), lookup))
     ranked.sort(key=lambda one: one[0], reverse=True)  # keeps the order by name
     for rank, lookup in ranked:
-        if lookup.token and not lookup.reason and not rank:
+        if rank or lookup.token is None or lookup.reason:
+            yield lookup
+        else:
             reason = f"it is for {lookup.token.whom}; not for this server"
-            lookup = lookup._replace(reason=reason)
-        yield lookup
+            yield lookup._replace(reason=reason)
 
 
 def _rank(lookup: Lookup, to: Target, audience: tuple[str, ...]) -> tuple[bool, ...]:

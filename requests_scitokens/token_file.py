@@ -82,16 +82,15 @@ def _remember(path: str, there: BearerToken | None, now: float) -> BearerToken |
     Not everybody renames a new token into place: for a moment the file may be absent,
     empty, or hold the beginning of a token.
     """
-    last = state.token_files.get(path)
+    last: _Last | None = state.token_files.get(path)
     if last is None or now - last.read > RECENT:
         last = None
     if there is not None and (last is None or not _is_cut_short(there, last.token)):
         state.token_files.put(path, _Last(there, now))
     elif last is not None:
-        if last.missing is None:
-            last = last._replace(missing=now)
-            state.token_files.put(path, last)
-        if now - last.missing <= GRACE and not last.token.expired():
+        missing = now if last.missing is None else last.missing
+        state.token_files.put(path, last._replace(missing=missing))
+        if now - missing <= GRACE and not last.token.expired():
             return last.token
     return there
 
