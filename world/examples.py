@@ -25,6 +25,17 @@ STORAGE = "storage.example.org"
 URL = f"https://{STORAGE}/data/hello.txt"
 SCRIPT = f"import requests\nprint(requests.get('{URL}').text, end='')\n"
 HOME = "/home/tester"
+#: Fetches for a while; prints what the server answered, and how many tokens it was sent.
+WATCH = """
+import time
+codes, tokens, end = set(), set(), time.monotonic() + {seconds}
+while time.monotonic() < end:
+    response = fetch()
+    codes.add(response.status_code)
+    tokens.add(response.request.headers["Authorization"])
+    time.sleep(1)
+print(sorted(codes), len(tokens))
+"""
 
 
 class Tester:

@@ -19,21 +19,12 @@ import trustme
 from requests_scitokens.testing import Issuer
 from tests.pages import example
 
-from .examples import URL, Tester, storage, write_server
+from .examples import URL, WATCH, Tester, storage, write_server
 from .frame import AbsentError, FailedError, Row, all_or, debian, noted
 
 LIFETIME = 125  # seconds; httokensh renews when 60 are left, and wants 60 more
 PAGE = "htgettoken.md"
-WATCH = f"""
-import requests, time
-codes, tokens, end = set(), set(), time.monotonic() + 75
-while time.monotonic() < end:
-    response = requests.get({URL!r})
-    codes.add(response.status_code)
-    tokens.add(response.request.headers["Authorization"])
-    time.sleep(1)
-print(sorted(codes), len(tokens))
-"""
+FETCH = f"import requests\nfetch = lambda: requests.get({URL!r})\n"
 
 
 def trixie(row: Row) -> None:
@@ -109,7 +100,7 @@ def try_page(row: Row, tester: Tester) -> None:
         if tester.python("\n".join([function, command, code % URL])) != "hello\n":
             raise FailedError("it did not work")
     with noted(row, "httokensh"):
-        (tester.home / "analysis.py").write_text(WATCH)
+        (tester.home / "analysis.py").write_text(FETCH + WATCH.format(seconds=75))
         shown = example(PAGE, "httokensh").strip()
         on = {
             "REQUESTS_SCITOKENS_AUTOPATCH": "1",

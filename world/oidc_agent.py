@@ -17,7 +17,7 @@ import trustme
 from tests.pages import example
 from tests.xrootd import free_port
 
-from .examples import HOME, URL, Tester, stopped, storage, write_server
+from .examples import HOME, URL, WATCH, Tester, stopped, storage, write_server
 from .frame import (
     Debian,
     FailedError,
@@ -42,15 +42,6 @@ LOOPS = {
     "Session": "from requests_scitokens import Session\nfetch = Session(token=token).get\n"
     "fetch = lambda get=fetch: get(url)\n",
 }
-LOOP = """
-codes, tokens, end = set(), set(), time.monotonic() + {seconds}
-while time.monotonic() < end:
-    response = fetch()
-    codes.add(response.status_code)
-    tokens.add(response.request.headers["Authorization"])
-    time.sleep(1)
-print(sorted(codes), len(tokens))
-"""
 
 
 def trixie(row: Row) -> None:
@@ -126,7 +117,7 @@ def try_recipes(row: Row, tester: Tester) -> None:
     programs = {}
     for way, lines in LOOPS.items():
         url = f"url = {URL!r}\n"
-        code = "\n".join([function, FUNCTION, url, lines, LOOP.format(seconds=SECONDS)])
+        code = "\n".join([function, FUNCTION, url, lines, WATCH.format(seconds=SECONDS)])
         (tester.home / f"{len(programs)}.py").write_text(code)
         command = f"exec python {len(programs)}.py"
         programs[way] = started(tester.system, command, tester.variables)
