@@ -54,6 +54,7 @@ package: .venv/package
 distributions: package
 	packaging/test-tools
 	packaging/test-deb
+	packaging/test-deb trixie
 	packaging/test-rpm
 	packaging/test-conda
 
