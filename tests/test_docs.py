@@ -177,6 +177,7 @@ def test_the_commands_of_a_page_run(page, world, tmp_path):
 def run_shell(text, folder):
     environment = {
         **os.environ,
+        "TMPDIR": str(folder),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(folder),
         "PIP_NO_INDEX": "1",  # it is installed
