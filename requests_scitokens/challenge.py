@@ -15,7 +15,7 @@ _PARAMETER = rf'({_WORD})[ \t]*=[ \t]*(?:{_QUOTED}|([^ \t,"=]+))'
 _TOKEN68 = r"[ \t]+[A-Za-z0-9\-._~+/]+=*[ \t]*(?=,|\Z)"
 _SCHEME = rf"({_WORD})(?=[ \t,]|\Z)(?:{_TOKEN68})?"
 _JUNK = rf'{_QUOTED}|[^ \t,"]+'
-_ITEM = re.compile(f"{_PARAMETER}|{_SCHEME}|{_JUNK}", re.DOTALL)
+_ITEM = f"(?s:{_PARAMETER}|{_SCHEME}|{_JUNK})"
 
 
 def bearer_challenge(field: object) -> dict[str, str] | None:
@@ -36,7 +36,7 @@ def bearer_challenge(field: object) -> dict[str, str] | None:
         return None
     found: dict[str, str] | None = None
     in_bearer = False
-    for match in _ITEM.finditer(field):
+    for match in re.finditer(_ITEM, field):
         name, quoted, plain, scheme, _ = match.groups()
         if scheme:
             in_bearer = found is None and scheme.lower() == "bearer"

@@ -62,13 +62,13 @@ def _read(start: str) -> Origin | None:
     return Origin(scheme, found[0], found[1] or DEFAULT_PORTS[scheme]) if found else None
 
 
-_HOST_PORT = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]:@/\\?#%\s]+)(?::([0-9]{1,5}))?")
-_NAME = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?")
+_HOST_PORT = r"(\[[0-9a-f:.]+\]|[^\[\]:@/\\?#%\s]+)(?::([0-9]{1,5}))?"
+_NAME = r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?"
 
 
 def split_host_port(text: str) -> tuple[str, int | None] | None:
     """Split and normalise `host`, `host:port` or `[::1]:port`."""
-    match = _HOST_PORT.fullmatch(text.lower())
+    match = re.fullmatch(_HOST_PORT, text.lower())
     if match is None:
         return None
     host, port = match[1], int(match[2]) if match[2] else None
@@ -79,7 +79,7 @@ def split_host_port(text: str) -> tuple[str, int | None] | None:
             return None
     if not host.isascii():
         host = _to_ascii(host)
-    return (host.removesuffix("."), port) if _NAME.fullmatch(host) else None
+    return (host.removesuffix("."), port) if re.fullmatch(_NAME, host) else None
 
 
 def _to_ascii(host: str) -> str:

@@ -39,7 +39,7 @@ patching: SimpleNamespace = SimpleNamespace(on=False)
 #: protection spaces of RFC 9110 section 11.5, one for each origin).
 accepted: Memory = Memory(10_000)
 
-#: path: what `token_file` keeps of the file's last tokens.
+#: path: what `token_file` keeps of the file's last token.
 token_files: Memory = Memory(1_000)
 
 #: What has been logged, and is not logged again.

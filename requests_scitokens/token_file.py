@@ -68,30 +68,24 @@ def read_file(place: str, path: str, *, owner: int | None = None) -> Lookup:
     return Lookup(place, token, "", False, path)
 
 
-class _Last(NamedTuple):
-    """The last token of a file that could be used."""
-
-    token: BearerToken
-    read: float  # when it was read, by this process's monotonic clock
-    missing: float | None = None  # since when the file has given none
-
-
 def _remember(path: str, there: BearerToken | None, now: float) -> BearerToken | None:
     """Remember a file's token; where there is none, return the one that stands in.
 
     Not everybody renames a new token into place: for a moment the file may be absent,
     empty, or hold the beginning of a token.
     """
-    last: _Last | None = state.token_files.get(path)
-    if last is None or now - last.read > RECENT:
+    last: BearerToken | None
+    # When it was read, and since when the file has given none, by a monotonic clock.
+    last, read, missing = state.token_files.get(path, (None, now, None))
+    if last is not None and now - read > RECENT:
         last = None
-    if there is not None and (last is None or not _is_cut_short(there, last.token)):
-        state.token_files.put(path, _Last(there, now))
+    if there is not None and (last is None or not _is_cut_short(there, last)):
+        state.token_files.put(path, (there, now, None))
     elif last is not None:
-        missing = now if last.missing is None else last.missing
-        state.token_files.put(path, last._replace(missing=missing))
-        if now - missing <= GRACE and not last.token.expired():
-            return last.token
+        missing = now if missing is None else missing
+        state.token_files.put(path, (last, read, missing))
+        if now - missing <= GRACE and not last.expired():
+            return last
     return there
 
 
