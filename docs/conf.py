@@ -1,9 +1,12 @@
 """Sphinx configuration."""
 
 import importlib.metadata
+import re
+import zlib
 from pathlib import Path
 
 from docutils import nodes
+from sphinx.domains.python import PyXRefRole
 
 project = "requests-scitokens"
 project_copyright = author = "The requests-scitokens developers"
@@ -11,6 +14,7 @@ release = importlib.metadata.version("requests-scitokens")
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
+    "sphinx.ext.intersphinx",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
@@ -20,13 +24,41 @@ html_theme = "furo"
 html_title = f"requests-scitokens {release}"
 html_static_path = ["_static"]
 html_css_files = ["pages.css"]
-default_role = "code"  # in docstrings, `like this`
+default_role = "code_or_link"  # in docstrings, `like this`
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
+napoleon_preprocess_types = True
+napoleon_type_aliases = {"callable": ":term:`callable`", "mapping": ":term:`mapping`"}
 
-RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
+HERE = Path(__file__).parent
+RESULTS = HERE.parent / "benchmarks" / "results"
+
+
+def inventory(project):
+    """Compile a list of names that others have documented: this needs no network."""
+    lines = (HERE / "inventories" / f"{project}.txt").read_text().splitlines()
+    names = "".join(f"{line}\n" for line in lines if not line.startswith("#"))
+    head = f"# Sphinx inventory version 2\n# Project: {project}\n# Version: \n# zlib\n"
+    path = HERE / "_build" / "inventories" / f"{project}.inv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(head.encode() + zlib.compress(names.encode()))
+    return str(path)
+
+
+PROJECTS = {
+    "python": "https://docs.python.org/3",
+    "requests": "https://requests.readthedocs.io/en/latest",
+    "scitokens": "https://scitokens.readthedocs.io/en/latest",
+}
+intersphinx_mapping = {name: (url, inventory(name)) for name, url in PROJECTS.items()}
+# A name that leads nowhere is an error: add it to docs/inventories, or here.
+nitpicky = True
+nitpick_ignore_regex = [
+    ("py:obj", ".*"),  # most code in docstrings is no name
+    ("py:class", r"(_pytest|trustme)\..+|CA"),
+]
 
 
 copybutton_exclude = ".linenos, .gp, .go"  # neither prompts nor output
@@ -34,7 +66,17 @@ copybutton_exclude = ".linenos, .gp, .go"  # neither prompts nor output
 ANSWERS = {"at once": "sent", "sent": "sent", "a different": "sent", "never": "never"}
 
 
+class CodeOrLink(PyXRefRole):
+    """Code in a docstring: a link if it is a name that we or others have documented."""
+
+    def __call__(self, _name, rawtext, text, *args, **kwargs):
+        if re.fullmatch(r"[A-Za-z][\w.]*", text):
+            return super().__call__("py:obj", rawtext, text, *args, **kwargs)
+        return [nodes.literal(rawtext, text, classes=["code"])], []
+
+
 def setup(app):
+    app.add_role("code_or_link", CodeOrLink())
     app.connect("source-read", add_results)
     app.connect("doctree-resolved", colour_the_table)
     app.connect("viewcode-follow-imported", find_patch)
