@@ -92,7 +92,7 @@ def find_patch(_app, module, name):
 def colour_the_table(_app, doctree, _page):
     """Give the cells of the decision table a class, by what they say."""
     for table in doctree.findall(nodes.table):
-        if not table.astext().strip().startswith("situation"):
+        if "wide" not in table.parent["classes"]:
             continue
         for cell in table.findall(nodes.entry):
             text = cell.astext()
