@@ -21,6 +21,7 @@ extensions = [
 ]
 exclude_patterns = ["_build", "_parts"]  # parts are included in pages
 html_theme = "furo"
+pygments_dark_style = "github-dark"  # the default underlines names as if they were links
 html_title = f"requests-scitokens {release}"
 html_static_path = ["_static"]
 html_css_files = ["pages.css"]
@@ -79,6 +80,7 @@ def setup(app):
     app.add_role("code_or_link", CodeOrLink())
     app.connect("source-read", add_results)
     app.connect("doctree-resolved", colour_the_table)
+    app.connect("doctree-resolved", keep_together)
     app.connect("viewcode-follow-imported", find_patch)
 
 
@@ -89,16 +91,29 @@ def find_patch(_app, module, name):
     return None
 
 
+def above(node):
+    """Yield what a node stands in."""
+    while node := node.parent:
+        yield node
+
+
 def colour_the_table(_app, doctree, _page):
     """Give the cells of the decision table a class, by what they say."""
     for table in doctree.findall(nodes.table):
-        if "wide" not in table.parent["classes"]:
+        if not any("wide" in node.get("classes", ()) for node in above(table)):
             continue
         for cell in table.findall(nodes.entry):
             text = cell.astext()
             found = [ANSWERS[words] for words in ANSWERS if text.startswith(words)]
             waits = "wait" in text and not text.startswith("the")
             cell["classes"] += ["waits"] if waits else found
+
+
+def keep_together(_app, doctree, _page):
+    """Give code a class that breaks at spaces only, where it fits a phone so."""
+    for code in doctree.findall(nodes.literal):
+        if "-" in code.astext() and max(map(len, code.astext().split())) <= 30:
+            code["classes"].append("whole")
 
 
 def add_results(_app, page, source):
