@@ -8,6 +8,7 @@ import inspect
 import json
 import logging
 import os
+import pkgutil
 import re
 import shutil
 import socket
@@ -502,6 +503,17 @@ def test_links_that_lead_nowhere_are_found(tmp_path):
         "a.html: no.png: there is no such file",
         "2 pages, 7 links, 3 broken",
     ]
+
+
+def test_names_of_other_projects_are_names_of_theirs():
+    for path in (DOCS / "inventories").glob("*.txt"):
+        for line in path.read_text().splitlines()[1:]:
+            name, kind, _, place, _ = line.split()
+            if kind in ("std:term", "py:attribute"):  # no objects, objects of an instance
+                continue
+            anchor = place.partition("#")[2].replace("$", name)
+            assert anchor.rpartition(".")[2] == name.rpartition(".")[2], line
+            pkgutil.resolve_name(anchor if "." in anchor else f"builtins:{anchor}")
 
 
 # --- the messages
