@@ -41,7 +41,8 @@ class HTTPSciTokenAuth(Source, AuthBase):
         for at request time (WLCG Bearer Token Discovery).
     audience : str or list of str, optional
         Choose among tokens: the `aud` claim (RFC 7519 section 4.1.3) of a discovered token
-        must have one of these, or an any-audience entry. It makes no token go anywhere.
+        must have one of these, or an any-audience entry. It does not say where a token
+        goes.
     force : bool, optional
         Send the token with the request, and raise `TokenNotFoundError` if there is none.
     hosts : str or list of str, optional
