@@ -695,13 +695,21 @@ def test_many_requests_at_a_time_are_all_answered_and_written_down(make, issuer,
 # --- python -m requests_scitokens.testing
 
 
-@pytest.mark.parametrize("directory", [True, False])
-def test_it_can_be_started_by_hand(tmp_path, directory):
+@pytest.mark.parametrize(
+    ("directory", "number"), [(True, signal.SIGINT), (False, signal.SIGTERM)]
+)
+def test_it_can_be_started_by_hand(tmp_path, directory, number):
     if directory:
         (tmp_path / "hello.txt").write_bytes(b"hello\n")
     command = [sys.executable, "-m", "requests_scitokens.testing"]
     command += [tmp_path] if directory else ["--answer", "xrootd"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        # What a shell has in the background ignores it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    ) as process:
         try:
             url, *exports = [process.stdout.readline().rstrip("\n") for _ in range(3)]
             lines = "; ".join(exports)
@@ -714,7 +722,7 @@ def test_it_can_be_started_by_hand(tmp_path, directory):
                 text=True,
             )
         finally:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
     assert done.stdout.startswith("hello")
     assert process.returncode == 0
     assert not Path(exports[0].partition("=")[2]).exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import signal
 import sys
 import tempfile
 import threading
@@ -56,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"export BEARER_TOKEN_FILE={shlex.quote(str(token))}\n"
         )
         sys.stdout.flush()
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` is Ctrl-C, too
         with suppress(KeyboardInterrupt):
             threading.Event().wait()
     return 0
