@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 from pathlib import Path
 from statistics import median
 
@@ -20,51 +21,51 @@ RATIOS = (
         "a request on loopback, token given / with a header and a hook",
         "session/given",
         "session/by hand",
-        "<= 1.06",
+        "≤ 1.06",
     ),
     (
         "the same, token found in a file / with a header and a hook",
         "session/found",
         "session/by hand",
-        "<= 1.06",
+        "≤ 1.06",
     ),
     (
         "`requests.get` on loopback, autopatched / with a header by hand",
         "get/patched",
         "get/header",
-        "<= 1.08",
+        "≤ 1.08",
     ),
     (
         "GETs from XRootD over TLS, kept connection, by the clock / with a header by hand",
         "xrootd/found",
         "xrootd/header",
-        "<= 1.01",
+        "≤ 1.01",
     ),
-    ("requests-scitokens 0.2.1 / this", "peers/0.2.1 at once", "peers/at once", ">= 2"),
+    ("requests-scitokens 0.2.1 / this", "peers/0.2.1 at once", "peers/at once", "≥ 2"),
     (
         "requests-scitokens 0.2.1 / this, behind a challenge",
         "peers/0.2.1 challenged",
         "peers/challenged",
-        ">= 2",
+        "≥ 2",
     ),
-    ("igwn-auth-utils {igwn} / this", "peers/igwn", "peers/at once", ">= 2"),
+    ("igwn-auth-utils {igwn} / this", "peers/igwn", "peers/at once", "≥ 2"),
     (
         "`python -c pass`, off / the least a `.pth` can do",
         "pass/off",
         "pass/least off",
-        "<= 1.01",
+        "≤ 1.01",
     ),
     (
         "`python -c pass`, on / the least a `.pth` can do",
         "pass/on",
         "pass/least on",
-        "<= 1.04",
+        "≤ 1.04",
     ),
     (
         "`import requests` and a `Session()`, on / with `requests` and `wrapt` alone",
         "start/on",
         "start/wrapt",
-        "<= 1.03",
+        "≤ 1.03",
     ),
 )
 
@@ -253,16 +254,14 @@ def goals(measured, results):
         _, *extremes = measured.difference(name, other)
         times = [1e6 * one for one in (calm, *extremes)]
         claim = f"{what}: microseconds more than a header and a hook"
-        lines.append(
-            row(claim, spread(times, ".1f"), f"<= {goal}", yes(calm * 1e6 <= goal))
-        )
+        lines.append(row(claim, spread(times, ".1f"), f"≤ {goal}", yes(calm * 1e6 <= goal)))
     for what, name, other, goal in RATIOS:
         if name not in measured:
             lines.append(row(what, f"not measured: {results['missing']}", goal, ""))
             continue
         ratios = measured.ratio(name, other)
         sign, limit = goal.split()
-        met = ratios[0] <= float(limit) if sign == "<=" else ratios[0] >= float(limit)
+        met = ratios[0] <= float(limit) if sign == "≤" else ratios[0] >= float(limit)
         lines.append(row(what, spread(ratios, ".3f"), goal, yes(met)))
     trips = results["trips"]
     what = "1,000 requests behind a challenge: round trips"
@@ -318,8 +317,9 @@ def yes(met):
 
 
 def row(*cells):
-    """Return one line of a table."""
-    return f"| {' | '.join(map(str, cells))} |"
+    """Return one line of a table, in which a goal is not broken in two."""
+    line = f"| {' | '.join(map(str, cells))} |"
+    return re.sub("([≤≥]) ", "\\1\N{NO-BREAK SPACE}", line)
 
 
 if __name__ == "__main__":  # write the page again, from what was measured last
