@@ -104,24 +104,31 @@ def who(row: Row, issuer: Issuer, redirector: Redirector) -> None:
     user = User(served(issuer, redirector))
     outcomes = []
     for name, audience, hosts in (
-        ("any token, both listed", "ANY", "localhost, 127.0.0.1"),
-        ("any token, the redirector listed", "ANY", urlsplit(redirector.url).netloc),
-        ("any token, none listed", "ANY", ""),
-        ("token for the redirector, none listed", redirector.url, ""),
-        ("token for the data server, none listed", redirector.server_as_named, ""),
+        ("any server, `hosts` lists both", "ANY", "localhost, 127.0.0.1"),
+        (
+            "any server, `hosts` lists the redirector",
+            "ANY",
+            urlsplit(redirector.url).netloc,
+        ),
+        ("any server, no `hosts`", "ANY", ""),
+        ("the redirector, no `hosts`", redirector.url, ""),
+        ("the data server, no `hosts`", redirector.server_as_named, ""),
     ):
         user.has(issuer.mint(EVERYTHING, audience=audience))
         code = GET.format(url=redirector.url)
         printed = user.execute(
             code, REQUESTS_SCITOKENS_HOSTS=hosts, REQUESTS_SCITOKENS_LOG="off"
         )
-        outcomes.append(f"{name}: {printed.strip()}")
+        *headers, code = printed.strip().split(", ")
+        got = zip(("the redirector", "the data server"), headers)
+        whoever = " and ".join(one for one, header in got if header == "header")
+        outcomes.append(f"\n  - for {name}: {whoever or 'nobody'}; {code}")
     row.notes.append(
         f"redirects to `{split.scheme}://`, the token in the URL (`?authz=Bearer%20...`)"
     )
     row.notes.append(
-        "with `auth=`: what the redirector gets, what the data server gets and answers: "
-        + "; ".join(outcomes)
+        "with `auth=`, who gets a token in a header, and what the answer is:"
+        + "".join(outcomes)
     )
 
 
