@@ -7,12 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 import requests
+import urllib3
 
 import requests_scitokens
 
 #: The version, for what Requests itself could not do before.
 REQUESTS = tuple(int(part) for part in requests.__version__.split(".")[:2])
 
+#: Whether a body that can only be read, and not iterated over, can be sent.
+READS_BODIES = REQUESTS >= (2, 29) and int(urllib3.__version__.partition(".")[0]) >= 2
 
 #: Whether the history of a redirected response leaves out the first one, as it long did.
 FORGETS_THE_FIRST = "hist[1:]" in inspect.getsource(
