@@ -93,12 +93,13 @@ def _is_cut_short(token: BearerToken, last: BearerToken) -> bool:
     """Tell whether a token is the beginning of one, which cannot always be seen by itself.
 
     The signatures of a JSON Web Token and the next, made with the same key, are of the
-    same length (RFC 7518 section 3).
+    same length (RFC 7518 section 3). But where the last text begins with this one, it was
+    the last that had too much, from a longer token that was being overwritten.
     """
-    header, _, rest = token.serialized.partition(".")
-    last_header, _, last_rest = last.serialized.partition(".")
-    missing = len(last_rest.rpartition(".")[2]) - len(rest.rpartition(".")[2])
-    return header == last_header and missing > 0
+    new, old = token.serialized, last.serialized
+    same_key = new.partition(".")[0] == old.partition(".")[0]
+    missing = len(old.rpartition(".")[2]) - len(new.rpartition(".")[2])
+    return same_key and missing > 0 and not old.startswith(new)
 
 
 def _read(place: str, path: str, owner: int | None) -> Lookup:

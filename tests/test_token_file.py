@@ -312,6 +312,9 @@ def test_a_signature_that_is_shorter_than_the_last_one_is_cut_short(path, clock)
         (NEW[:-1], GOOD),
         (NEW, NEW),
         (GOOD[:-1], NEW),
+        (NEW + "x", NEW + "x"),  # the end of a longer one that was there before
+        (GOOD[:-1], NEW + "x"),
+        (NEW, NEW),
     ):
         path.write_text(content)
         assert used(path) == sent
@@ -338,9 +341,18 @@ def test_after_a_second_it_is_taken_for_what_it_is(path, clock):
         (GOOD, "opaque"),
         ("opaque", GOOD),
         (GOOD, NEW + "QUJD"),
+        (NEW + "QUJD", NEW),
         (GOOD, NEW.replace("eyJhbGciOiJFUzI1NiJ9", "eyJhbGciOiJFZERTQSJ9")[:-1]),
     ],
-    ids=["opaque", "parts", "to opaque", "from opaque", "longer", "another header"],
+    ids=[
+        "opaque",
+        "parts",
+        "to opaque",
+        "from opaque",
+        "longer",
+        "shorter",
+        "another header",
+    ],
 )
 def test_what_may_be_whole_is_used_at_once(path, before, after):
     path.write_text(before)
