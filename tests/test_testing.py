@@ -171,6 +171,7 @@ NO_TOKEN = {
             'error_description="No bearer token found in the request"'
         ],
     ),
+    "apache-login": (302, []),
     "dcache": (401, ['Basic realm=""']),
     "storm": (401, []),
     "nginx": (401, []),
@@ -184,13 +185,14 @@ BAD_TOKEN = {
     "basic-then-bearer": (401, [INVALID]),
     "several-fields": (401, [INVALID]),
     "apache": (401, [f'{INVALID}, error_description="the token is not valid"']),
+    "apache-login": (401, [INVALID]),
     "dcache": (401, ['Basic realm=""']),
     "storm": (401, []),
     "nginx": (401, []),
     "xrootd": (403, []),
     "gwdatafind": (403, []),
 }
-PLAIN = ("dcache", "storm", "nginx", "xrootd", "gwdatafind")
+PLAIN = ("apache-login", "dcache", "storm", "nginx", "xrootd", "gwdatafind")
 
 
 def refusal(response):
@@ -202,7 +204,7 @@ def refusal(response):
 def test_each_preset_refuses_as_its_server_does(make, send, issuer, answer):
     server = make(answer=answer)
     url = f"{server.url}/file"
-    assert refusal(send("GET", url)) == NO_TOKEN[answer]
+    assert refusal(send("GET", url, allow_redirects=False)) == NO_TOKEN[answer]
     expired = issuer.mint(lifetime=-5)
     assert refusal(send("GET", url, expired)) == BAD_TOKEN[answer]
     lacking = [] if answer in PLAIN else [SCOPE]
@@ -226,6 +228,15 @@ def test_gwdatafind_refuses_in_json(make, send):
     response = send("GET", make(answer="gwdatafind").url)
     assert response.headers["Content-Type"] == "application/json"
     assert response.json()
+
+
+def test_a_login_page_is_what_strangers_get_instead(make, send):
+    server = make(answer="apache-login")
+    response = send("GET", f"{server.url}/file")
+    assert [one.status_code for one in response.history] == [302]
+    assert (response.status_code, response.url) == (200, f"{server.url}/login")
+    assert response.headers["Content-Type"] == "text/html"
+    assert response.text.startswith("<title>Log in</title>")
 
 
 def test_a_server_can_refuse_in_its_own_way(make, send):

@@ -23,6 +23,9 @@ class Answer:
         Whether it hangs up, without reading the request's body.
     cookie : str
         A `Set-Cookie` field that goes with it, if not empty.
+    login : str
+        The path of a login page, if not empty: everybody gets it, and a request without a
+        token is redirected there, if `status` is 302.
     """
 
     status: int = 401
@@ -34,6 +37,7 @@ class Answer:
     content_type: str = "text/plain"
     closes: bool = False
     cookie: str = ""
+    login: str = ""
 
 
 def _bearer(*challenges: str, invalid: str = 'Bearer error="invalid_token"') -> Answer:
@@ -57,6 +61,7 @@ ANSWERS: Mapping[str, Answer] = {
         'error_description="No bearer token found in the request"',
         invalid='Bearer error="invalid_token", error_description="the token is not valid"',
     ),
+    "apache-login": Answer(302, (), 401, ('Bearer error="invalid_token"',), login="/login"),
     "dcache": Answer(challenges=('Basic realm=""',), bad_challenges=('Basic realm=""',)),
     "storm": Answer(),
     "nginx": Answer(),  # with auth-jwt

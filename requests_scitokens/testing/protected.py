@@ -189,6 +189,8 @@ class ProtectedServer(Server):
             fields.append(("Content-Type", self._refusal.content_type))
             if self._refusal.cookie:
                 fields.append(("Set-Cookie", self._refusal.cookie))
+            if status == 302 and self._refusal.login:
+                fields.append(("Location", self._refusal.login))
         else:
             status, body, fields = self._serve(request)
         request.status = status
@@ -198,7 +200,7 @@ class ProtectedServer(Server):
     def _judge(self, request: Received) -> tuple[int, tuple[str, ...]] | None:
         """Return the refusal's status and challenges, if it is one."""
         refusal, token, rejects = self._refusal, request._token, self.rejects
-        if not self.protected or request.path in self.redirects:
+        if not self.protected or request.path in (*self.redirects, refusal.login):
             return None
         if not token:
             return refusal.status, refusal.challenges
@@ -229,6 +231,8 @@ class ProtectedServer(Server):
         return 403, tuple(c.replace("{scope}", scope) for c in refusal.scope_challenges)
 
     def _serve(self, request: Received) -> tuple[int, bytes, list[tuple[str, str]]]:
+        if request.path == self._refusal.login:
+            return 200, b"<title>Log in</title>\n", [("Content-Type", "text/html")]
         content = self.files.get(request.path)
         plain = [("Content-Type", "text/plain")]
         if request.method == "OPTIONS":
