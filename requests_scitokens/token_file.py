@@ -98,8 +98,8 @@ def _is_cut_short(token: BearerToken, last: BearerToken) -> bool:
     """
     new, old = token.serialized, last.serialized
     same_key = new.partition(".")[0] == old.partition(".")[0]
-    missing = len(old.rpartition(".")[2]) - len(new.rpartition(".")[2])
-    return same_key and missing > 0 and not old.startswith(new)
+    shorter = len(new.rpartition(".")[2]) < len(old.rpartition(".")[2])
+    return same_key and shorter and not old.startswith(new)
 
 
 def _read(place: str, path: str, owner: int | None) -> Lookup:

@@ -1,5 +1,5 @@
-# How tests/chroot and world/prepare make a Debian; they say what becomes of one that
-# `cannot` be made.
+# How tests/chroot, world/prepare and packaging/test-deb make a Debian; their `cannot` says
+# what becomes of one that cannot be made.
 # shellcheck shell=sh
 
 # make_debian SUITE FOLDER LOG
