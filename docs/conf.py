@@ -8,6 +8,8 @@ from pathlib import Path
 from docutils import nodes
 from sphinx.domains.python import PyXRefRole
 
+from requests_scitokens._messages import Code
+
 project = "requests-scitokens"
 project_copyright = author = "The requests-scitokens developers"
 release = importlib.metadata.version("requests-scitokens")
@@ -80,6 +82,7 @@ class CodeOrLink(PyXRefRole):
 def setup(app):
     app.add_role("code_or_link", CodeOrLink())
     app.connect("source-read", add_results)
+    app.connect("source-read", add_reasons)
     app.connect("doctree-resolved", colour_the_table)
     app.connect("doctree-resolved", keep_together)
     app.connect("viewcode-follow-imported", find_patch)
@@ -124,3 +127,57 @@ def add_results(_app, page, source):
             if (RESULTS / name).exists():
                 include = f"{{include}} ../benchmarks/results/{name}\n:relative-images:"
                 source[0] += f"\n```{include}\n```\n"
+
+
+# What stands in the tables of reasons for what varies.
+VARIES = {
+    "ago": "3 h",
+    "by": "https://director.example.org",
+    "first": "$BEARER_TOKEN",
+    "host": "localhost",
+    "issuer": "https://issuer.example.org",
+    "limit": "65536",
+    "listed": "\\*.example.org",
+    "name": "the token",
+    "origin": "https://storage.example.org",
+    "path": "/frames",
+    "problem": "the system's own words",
+    "reason": "a reason",
+    "scope": "read:/frames",
+    "seen": "$SCITOKEN: empty",
+    "servers": "storage.example.org",
+    "sudo": "1001",
+    "todo": "",
+    "uid": "1001",
+    "user": "0",
+    "variable": "BEARER_TOKEN_FILE",
+    "verb": "write",
+    "wanted": "write:/frames",
+    "whom": "https://other.example.org",
+}
+
+
+def add_reasons(_app, page, source):
+    """Put the reasons on their page, as the package tells them."""
+    if page == "reference/messages":
+        marker = r"^<!-- reasons (\w+) (\w+) -->$"
+        source[0] = re.sub(marker, reasons, source[0], flags=re.MULTILINE)
+
+
+def reasons(marker):
+    """Make a table of the reasons from one code to another."""
+    codes = list(Code)
+    first, last = (codes.index(Code[name]) for name in marker.groups())
+    rows = ["| it says | what to do | its code |", "|---|---|---|"]
+    for code in codes[first : last + 1]:
+        says, todo = (
+            re.sub(r"{(\w+)}", vary, part.replace("*", r"\*")) for part in code.value
+        )
+        rows.append(f"| {says} | {todo} | `{code.name}` |")
+    return "\n".join([":::{container} even", *rows, ":::"])
+
+
+def vary(field):
+    """Write an example of what varies in italics."""
+    example = VARIES[field[1]]
+    return f"*{example}*" if example else ""

@@ -7,7 +7,7 @@ import sys
 import atheris
 
 with atheris.instrument_imports(include=["requests_scitokens"]):
-    from requests_scitokens.challenge import bearer_challenge
+    from requests_scitokens._challenge import bearer_challenge
 
 # What a field is made of; libFuzzer's own mutations seldom write whole words.
 WORDS = (

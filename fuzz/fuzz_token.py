@@ -8,10 +8,10 @@ import sys
 import atheris
 
 with atheris.instrument_imports(include=["requests_scitokens"]):
-    from requests_scitokens.origin import Origin
-    from requests_scitokens.policy import standing
-    from requests_scitokens.token import BearerToken, MalformedTokenError
-    from requests_scitokens.token_file import _judge
+    from requests_scitokens._origin import Origin
+    from requests_scitokens._policy import standing
+    from requests_scitokens._token import BearerToken, MalformedTokenError
+    from requests_scitokens._token_file import _judge
 
 ORIGIN = Origin("https", "storage.example.org", 443)
 HEADER = base64.urlsafe_b64encode(b'{"alg":"none"}').rstrip(b"=")

@@ -6,12 +6,14 @@ import requests
 from requests import Response
 from typing_extensions import Unpack
 
+from ._diagnosis.report import explain as explain
+from .auth import Given as Given
 from .auth import HTTPSciTokenAuth as HTTPSciTokenAuth
+from .auth import MalformedTokenError as MalformedTokenError
+from .auth import TokenFunction as TokenFunction
 from .auth import TokenNotFoundError as TokenNotFoundError
-from .diagnosis.report import explain as explain
 from .sessions import Session as Session
 from .sessions import SessionMixin as SessionMixin
-from .source import Given, TokenFunction
 
 class _Options(TypedDict, total=False):
     auth: Any
@@ -70,9 +72,12 @@ patch: _Patch
 
 __version__: str
 __all__ = [
+    "Given",
     "HTTPSciTokenAuth",
+    "MalformedTokenError",
     "Session",
     "SessionMixin",
+    "TokenFunction",
     "TokenNotFoundError",
     "delete",
     "explain",

@@ -9,9 +9,11 @@ import sys
 from collections.abc import Sequence
 
 from . import __version__
-from .diagnosis import diagnose
-from .diagnosis.report import report, use_colours
-from .origin import origin_of
+from ._diagnosis import diagnose
+from ._diagnosis.report import report
+from ._diagnosis.ways import shown
+from ._origin import origin_of
+from ._shown import may_be_shown
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 if what the program would do works, else 1.
+        0 if it works for a program that only uses Requests, else 1.
     """
     options = _parse(arguments)
     if options.attempt and not options.json and sys.stderr.isatty():
@@ -28,14 +30,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     facts = diagnose(
         options.url,
         method=options.method,
-        attempt=options.attempt,
+        timeout=options.timeout if options.attempt else None,
         verify=options.verify,
-        timeout=options.timeout,
     )
     if options.json:
         text = json.dumps(facts, indent=2)
     else:
-        text = report(facts, verbose=options.verbose, colours=use_colours())
+        colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        text = report(facts, verbose=options.verbose, colours=colours)
     encoding = sys.stdout.encoding or "utf-8"
     # What a narrow encoding does not have is not worth a traceback.
     text = text.encode(encoding, "replace").decode(encoding)
@@ -51,8 +53,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m requests_scitokens",
         description="Says which token is found, what would be sent where, and why. "
         "Never prints a token.",
-        epilog="Exit status: 0 if what the program would do works, 1 if it does not, 2 for "
-        "bad usage.",
+        epilog="Exit status: 0 if it works for a program that only uses Requests: a token "
+        "can be used; with a URL, it is sent there; with --try, the answer is below 400. 1 "
+        "if it does not, as with a URL while the autopatch is off. 2 for bad usage.",
     )
     parser.add_argument("url", nargs="?", metavar="URL", help="where a request would go")
     parser.add_argument(
@@ -90,7 +93,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if options.url is None and options.attempt:
         parser.error("--try needs a URL")
     if options.url is not None and origin_of(options.url) is None:
-        parser.error("URL: give an https:// or http:// address with a plain host")
+        full = f"https://{options.url}"
+        meant = shown(full) if origin_of(full) else ""
+        hint = f"; did you mean {meant}?" if meant and may_be_shown(meant) else ""
+        parser.error(f"URL: give an https:// or http:// address with a plain host{hint}")
     if not options.timeout > 0:
         parser.error("--timeout: give a number of seconds that is more than 0")
     return options

@@ -9,16 +9,14 @@ import os
 import sys
 from _thread import get_ident
 
+from ._environment import AUTOPATCH, OFF, ON
+
 TYPE_CHECKING = False  # typing.TYPE_CHECKING without importing typing
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.machinery import ModuleSpec
     from types import ModuleType
     from typing import Any
-
-VARIABLE = "REQUESTS_SCITOKENS_AUTOPATCH"
-ON = ("1", "true", "yes", "on")
-OFF = ("", "0", "false", "no", "off")
 
 _complaints: "set[str]" = set()
 
@@ -29,11 +27,11 @@ def start() -> None:
     Any number of calls do what one does: a virtual environment processes the start-up
     file twice, and overlaid environments that of each layer.
     """
-    setting = os.environ.get(VARIABLE, "").strip().lower()
+    setting = os.environ.get(AUTOPATCH, "").strip().lower()
     if setting in OFF:
         return
     if setting not in ON:
-        _complain(f"{VARIABLE} is neither 1 (true, yes, on) nor 0 (false, no, off)")
+        _complain(f"{AUTOPATCH} is neither 1 (true, yes, on) nor 0 (false, no, off)")
         return
     # By name: another layer's file may have brought a class of its own.
     kinds = [(type(one).__module__, type(one).__name__) for one in sys.meta_path]

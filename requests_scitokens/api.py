@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import requests
 from requests import Response
 
+from .auth import Given, TokenFunction
 from .sessions import Session, choose_auth
-
-if TYPE_CHECKING:
-    from .source import Given, TokenFunction
 
 __all__ = ["delete", "get", "head", "options", "patch", "post", "put", "request"]
 

@@ -1,24 +1,51 @@
-"""HTTPSciTokenAuth: what Requests calls."""
+"""HTTPSciTokenAuth: its parameters, where its token comes from, what Requests calls."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+import os
+from collections.abc import Callable, Collection, Iterable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Union, overload
 
-from requests import PreparedRequest, RequestException, Response, Session, sessions
+from requests import PreparedRequest, RequestException, Response, Session
 from requests.auth import AuthBase
 
-from . import exchange
-from .discovery import Target, find
-from .origin import default_audience, origin_of
-from .source import Source, as_scitoken, strings
+from . import _exchange as exchange
+from . import _exchanges as exchanges
+from . import _state as state
+from ._discovery import Found, find
+from ._environment import HOSTS
+from ._hosts import HostPattern, parse_hosts
+from ._messages import Code, because, full
+from ._origin import NOWHERE, default_audience, origin_of
+from ._policy import Situation
+from ._resend import rewound
+from ._token import BearerToken, MalformedTokenError, parse
+from ._token_file import is_path
 
 if TYPE_CHECKING:
     from scitokens import SciToken
 
-    from .source import Given
+__all__ = [
+    "Given",
+    "HTTPSciTokenAuth",
+    "MalformedTokenError",
+    "TokenFunction",
+    "TokenNotFoundError",
+]
 
-__all__ = ["HTTPSciTokenAuth", "TokenNotFoundError"]
+
+class Serializable(Protocol):
+    """A `scitokens.SciToken`: scitokens has no type hints."""
+
+    def serialize(self) -> str | bytes:
+        """Return the token as text."""
+
+
+#: What `token=` takes, and what a token function returns.
+Given = Union[Serializable, str, bytes, bool, None]
+
+#: Called with the URL of each request.
+TokenFunction = Callable[[str], Given]
 
 
 class TokenNotFoundError(RequestException):
@@ -29,7 +56,7 @@ class TokenNotFoundError(RequestException):
     """
 
 
-class HTTPSciTokenAuth(Source, AuthBase):
+class HTTPSciTokenAuth(AuthBase):
     """Send the user's SciToken with requests, where it belongs.
 
     Parameters
@@ -71,16 +98,58 @@ class HTTPSciTokenAuth(Source, AuthBase):
     <Response [200]>
     """
 
-    #: The session that it was made for: its settings decide about proxies and `.netrc`.
+    # Set here for subclasses that do not call `__init__`.
+    token: Given | TokenFunction = None
+    audience: str | Iterable[str] | None = None
+    force: bool = False
+    hosts: str | Iterable[str] | None = None
+    is_default: bool = False  #: whether the autopatch made this, rather than the caller
+
+    #: The session that it was made for: its settings decide about proxies.
     _session: Callable[[], Session | None] = type(None)
 
-    def _own_way(self, *, header: bool) -> Callable[[str], Given] | None:
-        own, ours = type(self), HTTPSciTokenAuth
-        if header and own.generate_bearer_header is not ours.generate_bearer_header:
-            return lambda _: (self.generate_bearer_header() or "").partition(" ")[2] or None
-        if own.find_token is not ours.find_token:
-            return lambda url: self.find_token(url=url, error=self.force)
-        return None
+    def __init__(
+        self,
+        token: Given | TokenFunction = None,
+        audience: str | Iterable[str] | None = None,
+        *,
+        force: bool | None = None,
+        hosts: str | Iterable[str] | None = None,
+    ) -> None:
+        if not (callable(token) or hasattr(token, "serialize")):
+            try:
+                read_token(token, "token=")
+            except (TypeError, ValueError):
+                del token  # the traceback may be shown with what its frames hold
+                raise
+        self.token = None if token is True else token
+        self.audience = audience
+        if audience is not None and not isinstance(audience, str):
+            self.audience = list(strings(audience, "audience="))
+        self.force = bool(force) or token is True
+        self.hosts = hosts
+        if hosts is not None and not isinstance(hosts, str):
+            self.hosts = strings(hosts, "hosts=")
+        if self.hosts:
+            self._hosts()
+
+    def __bool__(self) -> bool:
+        """Tell whether the caller gave credentials: a default is nobody's.
+
+        So Requests itself looks into `.netrc`, and libraries log in as they do without it.
+        """
+        return not self.is_default
+
+    def __repr__(self) -> str:
+        # No token, and of a function not its name, which may be a bound method's owner.
+        shown = {
+            "token": "..." if self._requested and self.token else None,
+            "audience": self.audience,
+            "force": self.force or None,
+            "hosts": self.hosts,
+        }
+        given = [f"{k}={v if v == '...' else repr(v)}" for k, v in shown.items() if v]
+        return f"{type(self).__name__}({', '.join(given)})"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, HTTPSciTokenAuth):
@@ -101,6 +170,78 @@ class HTTPSciTokenAuth(Source, AuthBase):
         # A weak reference cannot be pickled, and would mean nothing elsewhere.
         return {**self.__dict__, "_session": type(None)}
 
+    # --- where its token comes from
+
+    @property
+    def _requested(self) -> bool:
+        """Whether the caller requested the token, with `token=` or `force=True`."""
+        return self.force or not (self.token is None or self.token is False)
+
+    @property
+    def _renews(self) -> bool:
+        """Whether there may be another token after a 401 or 403 to this one."""
+        return self.token is None or self.token is True or callable(self.token)
+
+    def _hosts(self) -> tuple[HostPattern, ...] | None:
+        """Return where tokens may go: by `hosts=`, else by the environment."""
+        hosts = self.hosts or ()
+        given = parse_hosts(hosts if isinstance(hosts, str) else tuple(hosts))
+        if given:
+            return given
+        text = os.environ.get(HOSTS)
+        if not text:
+            return None
+        try:
+            return parse_hosts(text) or None
+        except ValueError as error:
+            if not self.is_default:
+                raise ValueError(f"{HOSTS}: {error}") from None
+            if state.first_time("hosts", text):
+                state.log.warning("no token is sent; %s: %s", HOSTS, error)
+            return ()
+
+    def _find(
+        self,
+        at: Situation,
+        refused: Collection[BearerToken] = (),
+        earlier: BearerToken | None = None,
+        *,
+        header: bool = True,
+    ) -> Found:
+        """Get the token from where the caller said, or discover it.
+
+        Nothing here holds what is given: a traceback may be shown with what it holds.
+        """
+        if callable(self.token):
+            if at.elsewhere and earlier is not None:
+                return Found(earlier, where="the token for the caller's own URL")
+            if at.elsewhere:
+                return Found(None, because(Code.FUNCTION_NOT_ASKED), silent=True)
+            name = "the token that the token function returned"
+            token = read_token(self.token(at.url), "what the token function returned")
+            if token is None:
+                return Found(None, because(Code.FUNCTION_NONE), silent=True)
+        else:
+            name = "the token given with token="
+            token = read_token(self.token, "token=")
+        if isinstance(token, BearerToken):
+            return Found(token, where=name)
+        if token is False:
+            return Found(None, because(Code.SWITCHED_OFF), silent=True)
+        own, ours = type(self), HTTPSciTokenAuth
+        what = "what the handler's class found"
+        if header and own.generate_bearer_header is not ours.generate_bearer_header:
+            value = read_token(_without_scheme(self.generate_bearer_header()), what)
+        elif own.find_token is not ours.find_token:
+            value = read_token(self.find_token(url=at.url, error=self.force), what)
+        else:
+            return find(at, strings(self.audience, "audience="), refused)
+        if isinstance(value, BearerToken):
+            return Found(value, where="the token that the handler's class found")
+        return Found(None, because(Code.CLASS_NONE))
+
+    # --- what Requests calls
+
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Send the token with the request, or wait for a 401 or 403.
 
@@ -110,41 +251,24 @@ class HTTPSciTokenAuth(Source, AuthBase):
             If the token was requested with `force=True` and there is none.
         """
         if self.is_default:
-            self._do_as_requests_would(request)
-        exchange.attempt(self, self._attach, request)
+            exchange.attempt(self, self._attach, request)
+        else:
+            self._attach(request)
         return request
 
     def _attach(self, request: PreparedRequest) -> None:
-        # Somebody's own way to follow a redirect may ask for credentials again.
-        before = exchange.hook_of(request)
-        if before is not None:
-            before.take_off(request)
+        ours = exchanges.begin(self, request)
         others = "Authorization" in request.headers  # the caller's own credentials
         if others and (self.is_default or not self._requested):
             return
-        ours = before.at(request) if before else exchange.Exchange(self, request.url)
-        ours.handler = self
-        proxies = exchange.session_proxies(self._session(), request.url)
-        decision = ours.decide(request, proxies)
-        if self.force and decision.token is None and not ours.passed:
+        choice = ours.choose(request, self._session())
+        if self.force and choice.token is None and not choice.at.came_by:
             # Where no token may go, nobody has looked for one yet.
-            found = decision.found
-            if not found.reason:
-                found = self._find(Target(request.url or "", ours.origin))
+            found = choice.found if choice.found.reason else self._find(choice.at)
             if found.token is None:
                 raise TokenNotFoundError(found.everything(), request=request)
-        if decision.attached is not None or not others:
-            ours.prepare(request, decision)
-
-    def _do_as_requests_would(self, request: PreparedRequest) -> None:
-        """Use `.netrc` and `https://user:pass@host/`, as a session without auth does."""
-        session, from_netrc = self._session(), None
-        if session is None or session.trust_env:
-            # Looked up where sessions look it up: that is the name that people replace.
-            look = sessions.get_netrc_auth  # type: ignore[attr-defined]
-            from_netrc = look(request.url or "")
-        if from_netrc or "@" in (request.url or ""):
-            request.prepare_auth(from_netrc)
+        if not others or choice.token is not None:
+            ours.attach(request, choice, self._session())
 
     def handle_response(self, response: Response, **kwargs: Any) -> Response:
         """Pass the response on, or retry a 401 or 403 with the token: the response hook.
@@ -173,16 +297,18 @@ class HTTPSciTokenAuth(Source, AuthBase):
 
         The parameters are those of `handle_response`.
         """
-        ours = self._exchange_of(response)
-        token = ours.decide(response.request, kwargs.get("proxies")).token
-        return ours.send(response, token, kwargs) if token else response
+        ours, request = self._exchange_of(response), response.request
+        token = ours.choose(request, kwargs.get("proxies")).token
+        if token is None or not rewound(request):
+            return response
+        return ours.send(response, token, kwargs)
 
     def _exchange_of(self, response: Response) -> exchange.Exchange:
         """Return the exchange of a response; a new one where the caller answers by hand."""
-        ours = exchange.exchange_of(response)
+        ours = exchanges.exchange_of(response)
         if ours is not None and ours.handler is self:
             return ours
-        start = ours.start if ours is not None else exchange.start_of(response)
+        start = ours.start if ours is not None else exchanges.start_of(response)
         request = getattr(response, "request", None)
         return exchange.Exchange(self, getattr(request, "url", None), start)
 
@@ -196,8 +322,28 @@ class HTTPSciTokenAuth(Source, AuthBase):
         """
         url = response.url if response is not None else ""
         # A subclass may call this from its own.
-        token = self._find(Target(url, origin_of(url)), header=False).token
+        token = self._find(_direct(url), header=False).token
         return token.header if token else None
+
+    @overload
+    def find_token(
+        self,
+        url: str | None = ...,
+        *,
+        error: Literal[True] = ...,
+        find_func: Callable[..., SciToken | None] | None = ...,
+        **discover_kwargs: Any,
+    ) -> SciToken: ...
+
+    @overload
+    def find_token(
+        self,
+        url: str | None = ...,
+        *,
+        error: bool,
+        find_func: Callable[..., SciToken | None] | None = ...,
+        **discover_kwargs: Any,
+    ) -> SciToken | None: ...
 
     def find_token(
         self,
@@ -238,7 +384,7 @@ class HTTPSciTokenAuth(Source, AuthBase):
                 by_url = default_audience(url) if url else None
                 return find_func(audience=self.audience or by_url, **discover_kwargs)
             audience = strings(self.audience, "audience=")
-            found = find(Target(url or "", origin_of(url)), audience)
+            found = find(_direct(url or ""), audience)
             if found.token is None:
                 raise TokenNotFoundError(found.everything())
             return as_scitoken(found.token, discover_kwargs)
@@ -246,6 +392,89 @@ class HTTPSciTokenAuth(Source, AuthBase):
             if error:
                 raise
             return None
+
+
+def _direct(url: str) -> Situation:
+    """Describe a request that the caller sends to this URL."""
+    origin = origin_of(url) or NOWHERE
+    return Situation(url=url, origin=origin, start=origin)
+
+
+def _without_scheme(header: str | None) -> str | None:
+    return (header or "").partition(" ")[2] or None
+
+
+def read_token(given: Any, what: str) -> BearerToken | bool | None:
+    """Read what was given for a token; an error quotes nothing, and holds nothing of it."""
+    if given is None or given is True or given is False:
+        return given
+    if not isinstance(given, str):
+        if not isinstance(given, bytes) and not hasattr(given, "serialize"):
+            kind = type(given).__name__
+            del given
+            raise TypeError(
+                f"{what} is of type {kind}; a SciToken, a str or bytes, True, or a "
+                "function that returns one of these was expected"
+            )
+        given = serialize_token(given)
+    token = parse(given)
+    if isinstance(token, BearerToken) and token.serialized[0] != "/":
+        return token
+    fault = is_path(given) or token
+    if isinstance(fault, BearerToken):
+        return fault
+    del given, token  # the traceback may be shown with what its frames hold
+    raise MalformedTokenError(f"{what} is not a bearer token: {full(fault)}")
+
+
+def strings(value: str | Iterable[str] | None, what: str) -> tuple[str, ...]:
+    """Return a string, or several, as a tuple; anything else is a `TypeError`."""
+    if value is None:
+        return ()
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        value = [value]
+    found = tuple(value)
+    if not all(isinstance(string, str) for string in found):
+        raise TypeError(f"{what} takes a string or a list of strings")
+    return found
+
+
+def serialize_token(token: SciToken | str | bytes) -> str:
+    """Return a token as text: as it was serialised, or serialised now.
+
+    Parameters
+    ----------
+    token : scitokens.SciToken, str or bytes
+        The token.
+
+    Raises
+    ------
+    ValueError
+        If it is a `SciToken` with neither text nor private key.
+    """
+    if isinstance(token, str):
+        return token
+    if isinstance(token, bytes):
+        return token.decode("latin-1")
+    text = getattr(token, "_serialized_token", None)
+    if not text and not getattr(token, "_key", True):
+        raise ValueError(
+            "the SciToken has not been serialised and holds no private key to do so; "
+            "give the key to SciToken(key=...), or a serialised token"
+        )
+    return serialize_token(text or token.serialize())
+
+
+def as_scitoken(token: BearerToken, discover_kwargs: dict[str, Any]) -> SciToken:
+    """Return the token as a `SciToken`, verified only where keywords ask for it."""
+    from scitokens import SciToken  # slow to import, and needed only here
+
+    if discover_kwargs:
+        return SciToken.deserialize(token.serialized, **discover_kwargs)
+    scitoken = SciToken()
+    scitoken.update_claims(token.claims or {})
+    scitoken._serialized_token = token.serialized
+    return scitoken
 
 
 def __getattr__(name: str) -> Any:

@@ -16,7 +16,7 @@ from weakref import ref
 
 import wrapt
 
-from . import state
+from . import _state as state
 
 # Requests, and what of this package needs it, is imported in functions: importing that
 # first may be what has Requests imported, and so this module, by this thread or while
@@ -33,27 +33,25 @@ def enable() -> None:
     Sessions that were made while this was on before have it again, too. Where the caller
     gives a session, or a request, credentials of any kind, those are used.
     """
-    wrapped = _wrapped()  # the other thread may call this while this one imports Requests
+    methods = _methods()  # the other thread may call this while this one imports Requests
     with _switching:
+        try:
+            for owner, name, wrapper in methods:
+                if not _is_wrapped(owner, name):
+                    wrapt.wrap_function_wrapper(owner, name, wrapper)
+        except BaseException:
+            _take_back()
+            raise
         state.patching.on = True
-        for owner, name, wrapper in wrapped:
-            if _wrapper(owner, name) is None:
-                wrapt.wrap_function_wrapper(owner, name, wrapper)
 
 
 def disable() -> None:
     """Let every `requests.Session` be as Requests makes it again.
 
-    Sessions that were made before are as without credentials from now on.
+    Sessions that were made before are as without credentials from now on. What `enable`
+    put around Requests' methods stays there, and does nothing.
     """
-    wrapped = _wrapped()
-    with _switching:
-        state.patching.on = False
-        for owner, name, _ in wrapped:
-            ours = vars(owner)[name]
-            # What others have wrapped around ours stays; ours does nothing now.
-            if _is_ours(ours):
-                setattr(owner, name, ours.__wrapped__)
+    state.patching.on = False
 
 
 def enabled() -> bool:
@@ -64,18 +62,33 @@ def enabled() -> bool:
 def _give_default(wrapped: Any, session: Any, args: Any, kwargs: Any) -> None:
     """Give a session a default of its own: a new one, a copied or an unpickled one."""
     wrapped(*args, **kwargs)
-    auth, exchange = _late()
+    auth, exchange, _ = _late()
     try:
         # A subclass that has a class attribute or a property keeps it.
         own = vars(session).get("auth", ...)
-        if isinstance(own, auth.HTTPSciTokenAuth) and own.is_default:
+        if _is_default(own):
             own = session.auth = None  # that of the session that was copied
         if state.patching.on and own is None:
             own = auth.HTTPSciTokenAuth()
             own.is_default, own._session = True, ref(session)
             session.auth = own
     except Exception as error:  # noqa: BLE001, the session may refuse it
-        exchange.say_that_it_failed(error)
+        exchange.said.failure(error)
+
+
+def _prepare_auth(wrapped: Any, request: Any, args: Any, kwargs: Any) -> Any:
+    """Have Requests do what it does without credentials; else the default decides."""
+    default = args[0] if args else kwargs.get("auth")
+    if not _is_default(default):
+        return wrapped(*args, **kwargs)
+    args, kwargs = ((None, *args[1:]), kwargs) if args else ((), {**kwargs, "auth": None})
+    ours = _late()[2].hook_of(request)
+    if ours is not None:  # somebody asks again, after a redirect
+        ours.take_off(request)
+    result = wrapped(*args, **kwargs)
+    if state.patching.on and "Authorization" not in request.headers:
+        default(request)
+    return result
 
 
 def _rebuild_auth(wrapped: Any, session: Any, args: Any, kwargs: Any) -> None:
@@ -86,47 +99,75 @@ def _rebuild_auth(wrapped: Any, session: Any, args: Any, kwargs: Any) -> None:
 
 def _follow(session: Any, prepared_request: Any, response: Any) -> None:
     """Decide about the token for a request that a redirect led to."""
-    auth, exchange = _late()
-    ours = exchange.exchange_of(response, prepared_request)
-    if ours is None and not exchange.had_credentials(response):
-        default = getattr(session, "auth", None)
-        if isinstance(default, auth.HTTPSciTokenAuth) and default.is_default:
-            start = exchange.start_of(response)
-            ours = exchange.Exchange(default, response.url, start)
+    _, exchange, exchanges = _late()
+    ours, default = exchanges.exchange_of(response, prepared_request), session.auth
+    if ours is None and _is_default(default):
+        ours = exchanges.begin_after_redirect(default, prepared_request, response)
     if ours is not None:
         exchange.attempt(ours.handler, ours.follow, prepared_request, response, session)
 
 
+def _is_default(auth: object) -> bool:
+    return isinstance(auth, _late()[0].HTTPSciTokenAuth) and auth.is_default
+
+
 @cache  # the same ones when a test framework has the package imported a second time
-def _late() -> tuple[ModuleType, ModuleType]:
+def _late() -> tuple[ModuleType, ModuleType, ModuleType]:
     # Waits where another thread is still importing them.
+    import requests_scitokens._exchange
+    import requests_scitokens._exchanges
     import requests_scitokens.auth
-    import requests_scitokens.exchange
 
-    return requests_scitokens.auth, requests_scitokens.exchange
-
-
-@cache
-def _wrapped() -> tuple[tuple[type, str, Callable[..., Any]], ...]:
-    import requests
-
-    return (
-        (requests.Session, "__init__", _give_default),
-        (requests.Session, "__setstate__", _give_default),
-        (requests.sessions.SessionRedirectMixin, "rebuild_auth", _rebuild_auth),
-    )
+    package = requests_scitokens
+    return package.auth, package._exchange, package._exchanges
 
 
-def _is_ours(method: Any) -> bool:
-    return getattr(method, "_self_wrapper", None) in (_give_default, _rebuild_auth)
+def _methods() -> list[tuple[type, str, Callable[..., Any]]]:
+    """Find the methods to wrap, on the classes that define them.
+
+    Others put subclasses of their own in the places of `requests.Session` and the like.
+    """
+    from requests import models, sessions
+
+    found = []
+    for base, name, wrapper in (
+        (sessions.Session, "__init__", _give_default),
+        (sessions.Session, "__setstate__", _give_default),
+        (sessions.Session, "rebuild_auth", _rebuild_auth),
+        (models.PreparedRequest, "prepare_auth", _prepare_auth),
+    ):
+        theirs = [
+            one
+            for one in base.__mro__
+            if one.__module__ in ("requests.sessions", "requests.models")
+            and name in vars(one)
+        ]
+        if not theirs:
+            raise RuntimeError(f"{base.__name__}.{name} is not Requests' own")
+        found.append((theirs[-1], name, wrapper))
+    return found
 
 
-def _wrapper(owner: type, name: str) -> Any:
-    """Return our wrapper around a method, under whatever others put around it."""
+def _is_wrapped(owner: type, name: str) -> bool:
+    """Tell whether our wrapper is there, under whatever others put around it."""
     method = vars(owner)[name]
     while method is not None and not _is_ours(method):
         method = getattr(method, "__wrapped__", None)
-    return method
+    return method is not None
+
+
+def _is_ours(method: object) -> bool:
+    ours = (_give_default, _rebuild_auth, _prepare_auth)
+    return getattr(method, "_self_wrapper", None) in ours
+
+
+def _take_back() -> None:
+    """Leave Requests as it was, since something of this package cannot be imported."""
+    state.patching.on = False
+    for owner, name, _ in _methods():
+        method: Any = vars(owner)[name]
+        if _is_ours(method):
+            setattr(owner, name, method.__wrapped__)
 
 
 class _CallableModule(ModuleType):
@@ -145,9 +186,10 @@ try:
     # Not later, in a forked child or in another root. But a thread that is importing one
     # of these may be waiting for Requests: it must not be waited for here.
     if sys.modules.keys().isdisjoint(
-        f"{__package__}.{name}" for name in ("auth", "exchange", "resend")
+        f"{__package__}.{name}"
+        for name in ("auth", "_exchange", "_choice", "_request", "_resend")
     ):
         _late()
 except BaseException:
-    disable()  # broken, or interrupted
+    _take_back()  # broken, or interrupted
     raise

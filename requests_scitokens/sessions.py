@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from copy import copy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import ref
 
 import requests
 
-from .auth import HTTPSciTokenAuth
-from .exchange import attempt, exchange_of
-
-if TYPE_CHECKING:
-    from .source import Given, TokenFunction
+from ._exchange import attempt
+from ._exchanges import exchange_of
+from .auth import Given, HTTPSciTokenAuth, TokenFunction
 
 __all__ = ["Session", "SessionMixin"]
 

@@ -1,6 +1,6 @@
 """Names that requests-scitokens 0.2.1 had here."""
 
-from .origin import default_audience
-from .source import serialize_token
+from ._origin import default_audience
+from .auth import serialize_token
 
 __all__ = ["default_audience", "serialize_token"]

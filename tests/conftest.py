@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from requests_scitokens import state
+from requests_scitokens import _state as state
 from requests_scitokens.testing import Issuer, ProtectedServer
 
 from .recorder import World

@@ -9,6 +9,7 @@ import abc
 import difflib
 import importlib
 import inspect
+import typing
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,9 @@ def describe():
 
 
 def members(full, value):
+    if typing.get_origin(value):  # Pythons write types in different ways
+        yield f"{full} is a type"
+        return
     if not callable(value):
         yield f"{full}: {sorted(value)}"
         return
@@ -53,7 +57,8 @@ def members(full, value):
         yield f"{full}{inspect.signature(value)}"
         return
     # What only Requests' own __init__ takes differs from one Requests to the next.
-    ours = value.__init__.__module__.startswith("requests_scitokens")
+    home = getattr(value.__init__, "__module__", "")
+    ours = home.startswith("requests_scitokens")
     yield f"{full}{inspect.signature(value) if ours else ''}"
     ours = [one for one in value.__mro__ if one.__module__.startswith("requests_scitokens")]
     for base in value.__mro__[1:-1]:

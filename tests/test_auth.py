@@ -217,6 +217,25 @@ def test_the_users_hooks_stay():
     assert request.hooks["response"][1:] == [mine]
 
 
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        ({}, ""),
+        ({"token": "secret"}, "token=..."),
+        ({"token": lambda url: "secret"}, "token=..."),
+        ({"audience": "a", "force": True}, "audience='a', force=True"),
+        ({"hosts": ["a.org"]}, "hosts=('a.org',)"),
+    ],
+)
+def test_what_a_handler_was_made_from_is_shown_but_no_token(options, shown):
+    assert repr(HTTPSciTokenAuth(**options)) == f"HTTPSciTokenAuth({shown})"
+
+
+def test_an_unknown_keyword_is_one_of_this_class():
+    with pytest.raises(TypeError, match=r"(HTTPSciTokenAuth\.)?__init__\(\) got an unexp"):
+        HTTPSciTokenAuth(tokn=TOKEN)
+
+
 def test_handlers_are_equal_if_made_from_the_same():
     one, other = HTTPSciTokenAuth(TOKEN, "a"), HTTPSciTokenAuth(TOKEN, ["a"])
     assert one == other
@@ -252,6 +271,13 @@ def test_find_token_gives_a_scitoken_without_verifying_it(issuer, token_file):
     assert isinstance(found, SciToken)
     assert (found["sub"], found["scope"]) == ("somebody", "read:/data")
     assert found._serialized_token == text
+
+
+def test_find_token_gives_an_opaque_token_without_claims(token_file):
+    token_file.write_text("opaque")
+    found = HTTPSciTokenAuth().find_token()
+    assert list(found.claims()) == []
+    assert found._serialized_token == "opaque"
 
 
 def test_find_token_verifies_if_keywords_say_so(issuer, token_file):
@@ -331,7 +357,10 @@ def test_the_module_has_scitokens_class():
         requests_scitokens.auth.nothing  # noqa: B018
 
 
-@pytest.mark.parametrize("hosts", ["", []])
-def test_empty_hosts_are_not_set(hosts, token_file):
-    token_file.write_text("opaque")
-    assert sent(HTTPSciTokenAuth(force=True, hosts=hosts)) == "Bearer opaque"
+@pytest.mark.parametrize("hosts", ["", [], ",", [""], [" ", ""]], ids=repr)
+def test_hosts_without_an_entry_are_not_set(hosts, monkeypatch):
+    assert sent(HTTPSciTokenAuth(TOKEN, hosts=hosts)) == f"Bearer {TOKEN}"
+    monkeypatch.setenv("REQUESTS_SCITOKENS_HOSTS", "a.example.org")
+    assert sent(HTTPSciTokenAuth(TOKEN, hosts=hosts)) is None
+    monkeypatch.setenv("REQUESTS_SCITOKENS_HOSTS", " , ")
+    assert sent(HTTPSciTokenAuth(TOKEN, hosts=hosts)) == f"Bearer {TOKEN}"

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from requests_scitokens import HTTPSciTokenAuth, Session
-from requests_scitokens.exchange import Exchange
+from requests_scitokens._exchange import Exchange
 
 THREADS = 64
 
@@ -84,7 +84,7 @@ def test_every_origin_that_led_on_is_known_whichever_thread_was_there():
     origins = [f"https://{number}.example.org" for number in range(THREADS)]
     for _ in range(20):
         shared, together = (
-            Exchange(None, "https://a.example.org/"),
+            Exchange(HTTPSciTokenAuth(), "https://a.example.org/"),
             threading.Barrier(THREADS),
         )
 
@@ -92,12 +92,13 @@ def test_every_origin_that_led_on_is_known_whichever_thread_was_there():
             response = requests.Response()
             response.url = f"{origin}/"
             together.wait(30)
-            shared._leave(response)
+            shared._note(response)
 
         with ThreadPoolExecutor(THREADS) as pool:
             list(pool.map(leave, origins))
         request = requests.Request("PUT", "https://a.example.org/back").prepare()
-        assert {str(one) for one in shared.at(request).passed} == set(origins)
+        came_by = shared.situation(request, request.url, None).came_by
+        assert {str(one) for one in came_by} == set(origins)
 
 
 def fetch(session, url):
@@ -141,7 +142,8 @@ print(request.hooks, request.headers.get("Authorization"))
 FORKS = """
 import os, signal, sys, threading
 import requests
-from requests_scitokens import HTTPSciTokenAuth, Session, state
+from requests_scitokens import HTTPSciTokenAuth, Session
+from requests_scitokens import _state as state
 
 url, stop = sys.argv[1], threading.Event()
 sys.setswitchinterval(1e-6)

@@ -20,11 +20,11 @@ import pytest
 
 import requests_scitokens
 from requests_scitokens.__main__ import main
-from requests_scitokens.diagnosis import advice, places, startup_file
-from requests_scitokens.discovery import Target
-from requests_scitokens.origin import origin_of
+from requests_scitokens._diagnosis import advice, places, startup_file
+from requests_scitokens._discovery import Target
+from requests_scitokens._origin import origin_of
+from requests_scitokens._token import BearerToken
 from requests_scitokens.testing import Answer, Redirect
-from requests_scitokens.token import BearerToken
 
 NOW = 1_800_000_000.0
 URL = "https://storage.example.org/frames/x"
@@ -60,7 +60,7 @@ def anywhere(monkeypatch, here):
     Path(SITE[0]).touch()
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(here / "runtime"))
-    monkeypatch.setattr("requests_scitokens.discovery.SHARED_DIRECTORY", str(here))
+    monkeypatch.setattr("requests_scitokens._discovery.SHARED_DIRECTORY", str(here))
     monkeypatch.setattr(startup_file, "_files", lambda: (SITE, SITE))
 
 

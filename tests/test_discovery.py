@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from requests_scitokens import discovery
-from requests_scitokens.discovery import Found, Target, find, look_everywhere
-from requests_scitokens.origin import Origin
-from requests_scitokens.token import LIMIT, BearerToken
-from requests_scitokens.token_file import Lookup
+from requests_scitokens import _environment as environment
+from requests_scitokens._discovery import Found, find
+from requests_scitokens._messages import Code, because, full, text
+from requests_scitokens._origin import NOWHERE, Origin
+from requests_scitokens._policy import Situation
+from requests_scitokens._token import LIMIT, BearerToken
 
 NOW = 1_800_000_000
 STORAGE = Origin("https", "storage.example.org", 443)
@@ -30,30 +31,34 @@ def jwt(aud: object = "", exp: int = NOW + 3600, **claims: object) -> str:
     return f"eyJhbGciOiJFUzI1NiJ9.{payload.decode()}.c2lnbmF0dXJl"
 
 
+def look_for(origin: Origin = NOWHERE, method: str = "GET", *audience: str) -> Found:
+    return find(Situation(origin=origin, method=method, start=origin), audience)
+
+
 def found(
-    origin: Origin | None = None, method: str = "GET", *, refused: tuple[str, ...] = ()
+    origin: Origin = NOWHERE, method: str = "GET", *, refused: tuple[str, ...] = ()
 ) -> str | None:
-    tokens = tuple(BearerToken.parse(one) for one in refused)
-    token = find(Target("", origin, method, refused=tokens)).token
+    tokens = [BearerToken(one) for one in refused]
+    token = find(Situation(origin=origin, method=method), (), tokens).token
     return token and token.serialized
 
 
 def found_for(*audience: str, origin: Origin = STORAGE) -> str | None:
-    token = find(Target("", origin), audience).token
+    token = look_for(origin, "GET", *audience).token
     return token and token.serialized
 
 
-def passed(origin: Origin | None = None) -> list[str]:
-    return [str(lookup) for lookup in find(Target("", origin)).passed]
+def passed(origin: Origin = NOWHERE) -> list[str]:
+    """Return what is said of every place that was passed over."""
+    none = look_for(origin)
+    lookups = none.looked if none.token is None else none.looked[:-1]
+    return [str(lookup) for lookup in lookups]
 
 
-@pytest.fixture(autouse=True)
-def shared(tmp_path, monkeypatch) -> Path:
-    """Stand in for /tmp."""
-    directory = tmp_path / "shared"
-    directory.mkdir()
-    monkeypatch.setattr(discovery, "SHARED_DIRECTORY", str(directory))
-    return directory
+def why() -> Code | None:
+    """Return the reason why there is no token."""
+    reason = find().reason
+    return reason and reason.code
 
 
 @pytest.fixture(autouse=True)
@@ -66,8 +71,10 @@ def set_clock(monkeypatch) -> Callable[[float], None]:
 
 
 @pytest.fixture
-def shared_file(shared) -> Path:
-    return shared / f"bt_u{os.geteuid()}"
+def shared_file() -> Path:
+    """Return the file in what stands in for /tmp."""
+    (shared,) = [place.path for place in environment.PLACES if not place.variable]
+    return Path(shared, f"bt_u{os.geteuid()}")
 
 
 @pytest.fixture
@@ -75,9 +82,9 @@ def creds(tmp_path, monkeypatch) -> Callable[..., Path]:
     """Make HTCondor's directory, with a file for each service."""
     directory = tmp_path / "creds"
     directory.mkdir()
-    monkeypatch.setenv("_CONDOR_CREDS", str(directory))
 
     def fill(**files: str) -> Path:
+        monkeypatch.setenv("_CONDOR_CREDS", str(directory))
         for name, content in files.items():
             (directory / f"{name}.use").write_text(content)
         return directory
@@ -87,6 +94,7 @@ def creds(tmp_path, monkeypatch) -> Callable[..., Path]:
 
 # --- the order of places
 
+#: The order of WLCG Bearer Token Discovery 1.0, with what others document in between.
 PLACES = [
     "BEARER_TOKEN",
     "BEARER_TOKEN_FILE",
@@ -96,6 +104,12 @@ PLACES = [
     "XDG_RUNTIME_DIR",
     "/tmp",
 ]
+FILES = ["BEARER_TOKEN_FILE", "SCITOKEN_FILE"]
+TOKENS = ["BEARER_TOKEN", "SCITOKEN"]
+
+
+def token_named(name: str) -> str:
+    return jwt(jti=name)
 
 
 @pytest.fixture
@@ -107,7 +121,7 @@ def fill_place(monkeypatch, tmp_path, token_file, shared_file, creds):
             token_file.write_text(content)
         elif place == "/tmp":
             shared_file.write_text(content)
-        elif place.endswith("_FILE"):
+        elif place in FILES:
             (tmp_path / place).write_text(content)
             monkeypatch.setenv(place, str(tmp_path / place))
         else:
@@ -116,12 +130,15 @@ def fill_place(monkeypatch, tmp_path, token_file, shared_file, creds):
     return fill
 
 
-@pytest.mark.parametrize("first", range(len(PLACES)))
+@pytest.mark.parametrize("first", PLACES)
 def test_the_first_place_with_a_token_ends_the_search(fill_place, first):
-    for number, place in list(enumerate(PLACES))[first:]:
-        fill_place(place, f"token{number}")
-    assert found() == f"token{first}"
-    assert len(passed()) == first
+    for place in PLACES[PLACES.index(first) :]:
+        fill_place(place, token_named(place))
+    there = look_for()
+    assert there.token == BearerToken(token_named(first))
+    assert there.place is not None
+    assert first in (there.place.variable, "/tmp")
+    assert there.looked[-1].token == there.token
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -129,43 +146,57 @@ def test_the_first_place_with_a_token_ends_the_search(fill_place, first):
 def test_an_empty_place_continues_the_search(fill_place, place, content):
     fill_place(place, content)
     assert found() is None
-    assert sum(reason.endswith(": empty") for reason in passed()) == 1
+    assert sum(said.endswith(": empty") for said in passed()) == 1
     fill_place("/tmp" if place != "/tmp" else "XDG_RUNTIME_DIR", "token")
     assert found() == "token"
 
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize(
-    "content", ["to ken", "to\nken", "to\x7fken", "tok\xe9n", '"token"', "t" * (LIMIT + 1)]
+    ("content", "code"),
+    [
+        ("to ken", Code.WHITE_SPACE),
+        ("tok\xe9n", Code.CHARACTERS),
+        ("t" * (LIMIT + 1), Code.TOO_LONG),
+        ("/usr/bin/", Code.A_PATH),
+        (__file__, Code.A_PATH),
+    ],
+    ids=lambda value: repr(value)[:20],
 )
-def test_a_malformed_place_ends_the_search(fill_place, place, content):
+def test_a_malformed_place_ends_the_search(fill_place, place, content, code):
     fill_place(place, content)
     for later in PLACES[PLACES.index(place) + 1 :]:
         fill_place(later, "token")
     none = find()
     assert none.token is None
-    assert none.reason.endswith("; correct or remove it")
-    assert len(none.passed) == PLACES.index(place)
+    assert none.reason is not None
+    assert none.reason.code is code
+    assert none.looked[-1].ends
     assert content not in none.everything()
 
 
+@pytest.mark.parametrize("place", TOKENS)
+def test_a_path_in_place_of_a_token_is_said_with_the_variable_that_takes_one(
+    fill_place, place, shared_file
+):
+    fill_place(place, str(shared_file))
+    reason = find().reason
+    assert reason is not None
+    assert full(reason) == f"${place}: this is a path, and no token; set {place}_FILE to it"
+
+
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("token", ["opaque", "a.b.c", "-._~+/=="])
+@pytest.mark.parametrize("token", ["opaque", "a.b.c", "-._~+/==", jwt()])
 def test_white_space_around_any_token_is_no_part_of_it(fill_place, place, token):
     fill_place(place, f"{WHITE}{token}{WHITE}")
-    assert found() == token
+    opaque = not token.startswith("eyJ")
+    assert found() == (None if opaque and place == "_CONDOR_CREDS" else token)
 
 
-def test_every_place_has_its_reason(token_file, shared_file):
-    uid = os.geteuid()
+def test_only_places_that_are_set_are_looked_in(token_file, shared_file):
     assert passed() == [
-        "$BEARER_TOKEN: not set",
-        "$BEARER_TOKEN_FILE: not set",
-        "$SCITOKEN: not set",
-        "$SCITOKEN_FILE: not set",
-        "$_CONDOR_CREDS: not set",
-        f"$XDG_RUNTIME_DIR/bt_u{uid} ({token_file}): No such file or directory",
-        f"{shared_file}: No such file or directory",
+        f"$XDG_RUNTIME_DIR/{token_file.name} ({token_file}): no such file",
+        f"/tmp/{shared_file.name} ({shared_file}): no such file",
     ]
 
 
@@ -173,30 +204,24 @@ def test_variables_that_are_set_to_nothing_are_passed_over(monkeypatch, shared_f
     for name in PLACES[:-1]:
         monkeypatch.setenv(name, "")
     assert passed() == [
-        "$BEARER_TOKEN: empty",
-        "$BEARER_TOKEN_FILE: empty",
-        "$SCITOKEN: empty",
-        "$SCITOKEN_FILE: empty",
-        "$_CONDOR_CREDS: not set",
-        "$XDG_RUNTIME_DIR: not set",
-        f"{shared_file}: No such file or directory",
+        *(f"${name}: empty" for name in PLACES[:-1]),
+        f"/tmp/{shared_file.name} ({shared_file}): no such file",
     ]
 
 
-@pytest.mark.parametrize("variable", ["BEARER_TOKEN_FILE", "SCITOKEN_FILE"])
-def test_a_file_that_is_missing_continues_the_search(
+@pytest.mark.parametrize("variable", FILES)
+def test_a_named_file_that_is_missing_continues_the_search(
     monkeypatch, tmp_path, token_file, variable
 ):
     monkeypatch.setenv(variable, str(tmp_path / "nowhere" / "token"))
     token_file.write_text("token")
     assert found() == "token"
-    reason = f"${variable} ({tmp_path}/nowhere/token): No such file or directory"
-    assert reason in passed()
+    assert passed() == [f"${variable} ({tmp_path}/nowhere/token): the file does not exist"]
 
 
 @pytest.mark.parametrize("place", PLACES)
 def test_a_place_that_changes_is_noticed(fill_place, place):
-    for token in ("first", "second"):
+    for token in map(token_named, ("first", "second")):
         fill_place(place, token)
         assert found() == token
 
@@ -205,20 +230,21 @@ def test_the_user_is_the_effective_one(monkeypatch, token_file):
     token_file.write_text("real")
     monkeypatch.setattr(os, "geteuid", lambda: 4242)
     assert found() is None
-    assert passed()[5].startswith("$XDG_RUNTIME_DIR/bt_u4242 ")
+    assert passed()[0].startswith("$XDG_RUNTIME_DIR/bt_u4242 ")
 
 
 @pytest.mark.parametrize("place", ["XDG_RUNTIME_DIR", "/tmp"])
 def test_in_the_last_two_places_a_file_is_read_only_if_this_user_owns_it(
-    token_file, shared, monkeypatch, place
+    token_file, shared_file, monkeypatch, place
 ):
     uid, owner = os.geteuid() + 4242, os.geteuid()
-    directory = token_file.parent if place == "XDG_RUNTIME_DIR" else shared
+    directory = (token_file if place == "XDG_RUNTIME_DIR" else shared_file).parent
     (directory / f"bt_u{uid}").write_text("token")
     monkeypatch.setattr(os, "geteuid", lambda: uid)
     none = find()
     assert none.token is None
-    assert f"it belongs to another user (uid {owner}); correct or remove" in none.reason
+    assert none.reason is not None
+    assert f": it belongs to another user (uid {owner})" in text(none.reason)
 
 
 def test_a_file_of_another_user_that_is_named_is_read(tmp_path, monkeypatch):
@@ -236,17 +262,9 @@ def test_without_an_effective_user_the_last_two_places_are_left_out(
     shared_file.write_text("shared")
     monkeypatch.delattr(os, "geteuid")
     assert found() is None
-    assert len(passed()) == 5
+    assert passed() == []
     monkeypatch.setenv("BEARER_TOKEN_FILE", str(token_file))
     assert found() == "runtime"
-
-
-def test_looking_everywhere_does_not_stop_at_what_is_found(fill_place):
-    for place in PLACES:
-        fill_place(place, "token")
-    lookups = list(look_everywhere())
-    assert [one.token for one in lookups] == [BearerToken("token")] * len(PLACES)
-    assert {str(one).rpartition(": ")[2] for one in lookups} == {"a token"}
 
 
 # --- what has expired is passed over
@@ -264,23 +282,19 @@ def test_an_expired_token_is_the_reason_if_nothing_else_is_found(fill_place, pla
     fill_place(place, jwt(exp=NOW - 120))
     none = find()
     assert none.token is None
-    assert none.reason.startswith("the token in ")
-    assert none.reason.endswith(" expired 2 min ago; renew it, for example with htgettoken")
-
-
-def test_of_several_that_have_expired_the_first_is_the_reason(fill_place):
-    fill_place("SCITOKEN", jwt(exp=NOW - 60))
-    fill_place("XDG_RUNTIME_DIR", jwt(exp=NOW - 120))
-    assert find().reason.startswith("the token in $SCITOKEN expired 1 min ago")
+    assert none.reason is not None
+    assert none.reason.code is Code.EXPIRED
+    assert full(none.reason).endswith(
+        ": it expired 2 min ago; renew it, for example with htgettoken"
+    )
 
 
 def test_something_malformed_after_an_expired_token_ends_the_search(fill_place):
     fill_place("BEARER_TOKEN", jwt(exp=NOW - 60))
     fill_place("SCITOKEN", "not a token")
     fill_place("/tmp", "token")
-    none = find()
-    assert none.reason.startswith("$SCITOKEN: not a bearer token")
-    assert "$BEARER_TOKEN: expired 1 min ago" in none.everything()
+    assert why() is Code.WHITE_SPACE
+    assert "$BEARER_TOKEN: it expired 1 min ago" in find().everything()
 
 
 def test_expiry_is_judged_at_each_request(token_file, set_clock):
@@ -304,18 +318,82 @@ def test_the_last_token_of_a_file_stands_in_before_the_next_place(token_file, sh
     assert found() == "first"
 
 
-# --- what is said
+# --- why there is none: first what is wrong with what a person set
 
 
-def test_no_token_at_all_is_said_with_what_to_do():
-    none = find()
-    assert none.reason == "no token was found; get one, for example with htgettoken"
-    assert none.everything().startswith(f"no usable token: {none.reason}; looked in: $BEAR")
+@pytest.mark.parametrize(
+    ("filled", "says"),
+    [
+        ({}, "no token was found"),
+        ({"XDG_RUNTIME_DIR": ""}, "no token was found; $XDG_RUNTIME_DIR/"),
+        ({"_CONDOR_CREDS": "opaque"}, "no token was found; $_CONDOR_CREDS/scitokens.use ("),
+        ({"BEARER_TOKEN": " ", "SCITOKEN": jwt(exp=NOW - 60)}, "$SCITOKEN: it expired 1"),
+        (
+            {"SCITOKEN": jwt(exp=NOW - 60), "/tmp": jwt(exp=NOW - 120)},
+            "$SCITOKEN: it expired 1 min ago",
+        ),
+        (
+            {"BEARER_TOKEN_FILE": None, "SCITOKEN": jwt(exp=NOW - 60)},
+            "$BEARER_TOKEN_FILE (/no/such/file): the file does not exist",
+        ),
+        (
+            {"BEARER_TOKEN": "", "SCITOKEN_FILE": None, "XDG_RUNTIME_DIR": ""},
+            "$SCITOKEN_FILE (/no/such/file): the file does not exist",
+        ),
+    ],
+)
+def test_the_first_thing_that_is_wrong_is_the_reason(fill_place, monkeypatch, filled, says):
+    for place, content in filled.items():
+        if content is None:
+            monkeypatch.setenv(place, "/no/such/file")
+        else:
+            fill_place(place, content)
+    reason = find().reason
+    assert reason is not None
+    assert text(reason).startswith(says)
+    assert full(reason) in find().everything()
 
 
-def test_what_is_there_but_empty_is_said(token_file):
-    token_file.write_text("")
-    assert f"no token was found; $XDG_RUNTIME_DIR/{token_file.name} " in find().reason
+def test_a_reason_is_followed_by_every_place_that_it_does_not_name(
+    fill_place, token_file, shared_file
+):
+    fill_place("BEARER_TOKEN", "")
+    fill_place("SCITOKEN", jwt(exp=NOW - 60))
+    assert find().everything() == (
+        "no usable token: $SCITOKEN: it expired 1 min ago; renew it, for example with "
+        "htgettoken; looked in: $BEARER_TOKEN: empty; $BEARER_TOKEN_FILE: not set; "
+        "$SCITOKEN_FILE: not set; $_CONDOR_CREDS: not set; "
+        f"$XDG_RUNTIME_DIR/{token_file.name} ({token_file}): no such file; "
+        f"/tmp/{shared_file.name} ({shared_file}): no such file"
+    )
+    reason = because(Code.SWITCHED_OFF)
+    assert Found(reason=reason).everything() == "no usable token: token=False was given"
+
+
+@pytest.mark.parametrize(
+    ("sudo", "code"), [("1001", Code.NO_TOKEN_UNDER_SUDO), ("me", Code.NO_TOKEN)]
+)
+def test_under_sudo_the_user_is_named_whose_files_are_not_looked_for(
+    monkeypatch, sudo, code
+):
+    monkeypatch.setenv("SUDO_UID", sudo)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert why() is code
+    monkeypatch.setattr(os, "geteuid", lambda: 1001)
+    assert why() is Code.NO_TOKEN
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setenv("BEARER_TOKEN_FILE", "/no/such/file")
+    assert why() is Code.NO_FILE
+
+
+def test_a_tilde_that_no_shell_has_replaced_is_said(monkeypatch):
+    monkeypatch.setenv("BEARER_TOKEN_FILE", "~/token")
+    reason = find().reason
+    assert reason is not None
+    assert full(reason) == (
+        "$BEARER_TOKEN_FILE (~/token): the file does not exist: ~ stands for nothing here; "
+        "write the whole path"
+    )
 
 
 def test_what_was_found_has_a_name(token_file):
@@ -323,11 +401,6 @@ def test_what_was_found_has_a_name(token_file):
     name = f"the token in $XDG_RUNTIME_DIR/{token_file.name} ({token_file})"
     assert find().name == name
     assert Found().name == "the token"
-    assert Found(place=Lookup("$A")).name == "the token in $A"
-
-
-def test_where_nothing_was_looked_in_only_the_reason_is_said():
-    assert Found(reason="that is so").everything() == "no usable token: that is so"
 
 
 # --- a token where a path belongs
@@ -360,32 +433,34 @@ IN_PLACE_OF_A_PATH = {
 }
 
 
-@pytest.mark.parametrize("text", IN_PLACE_OF_A_PATH.values(), ids=IN_PLACE_OF_A_PATH)
+@pytest.mark.parametrize("value", IN_PLACE_OF_A_PATH.values(), ids=IN_PLACE_OF_A_PATH)
 @pytest.mark.parametrize(
     "variable", ["BEARER_TOKEN_FILE", "SCITOKEN_FILE", "_CONDOR_CREDS", "XDG_RUNTIME_DIR"]
 )
 def test_a_token_in_place_of_a_path_is_missed_but_not_shown(
-    monkeypatch, shared_file, tmp_path, caplog, variable, text
+    monkeypatch, shared_file, tmp_path, caplog, variable, value
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv(variable, text)
+    monkeypatch.setenv(variable, value)
     none = find()
-    shown = f"{none.everything()} {[str(one) for one in look_everywhere()]} {caplog.text}"
+    shown = f"{none.everything()} {passed()} {none.reason!r} {caplog.text}"
     shared_file.write_text("token")
     assert found() == "token"
-    pieces = {text, text.strip(), *(text[at : at + 14] for at in range(len(text) - 13))}
+    pieces = {value, value.strip(), *(value[at : at + 14] for at in range(len(value) - 13))}
     harmless = {piece for piece in pieces if piece in f"{tmp_path} access_token Bearer "}
     assert not [piece for piece in pieces - harmless if piece in shown]
 
 
 @pytest.mark.parametrize("variable", ["BEARER_TOKEN_FILE", "SCITOKEN_FILE"])
-@pytest.mark.parametrize("text", ["opaque-secret", "token.txt"])
-def test_what_is_not_certainly_a_path_is_said_without_it(monkeypatch, variable, text):
-    monkeypatch.setenv(variable, text)
-    (said,) = [one for one in passed() if one.startswith(f"${variable}:")]
+@pytest.mark.parametrize("value", ["opaque-secret", "token.txt"])
+def test_what_is_not_certainly_a_path_is_said_without_it(monkeypatch, variable, value):
+    monkeypatch.setenv(variable, value)
+    (said, *_) = passed()
+    assert value not in said
     right = variable.removesuffix("_FILE")
-    assert text not in said
-    assert f"${right}" in said
+    assert said == (
+        f"${variable}: no such file (not shown: a token itself would go into ${right})"
+    )
 
 
 def test_a_relative_path_that_is_there_is_read(monkeypatch, tmp_path):
@@ -396,7 +471,7 @@ def test_a_relative_path_that_is_there_is_read(monkeypatch, tmp_path):
     assert find().name == "the token in $BEARER_TOKEN_FILE"
     monkeypatch.setenv("BEARER_TOKEN_FILE", "other.txt")
     Path("other.txt").write_text("not a token")
-    assert find().reason.startswith("$BEARER_TOKEN_FILE: not a bearer token: it has white")
+    assert find().reason == because(Code.WHITE_SPACE, place="$BEARER_TOKEN_FILE")
 
 
 # --- the audience that the caller wants
@@ -431,10 +506,11 @@ def test_one_that_does_not_fit_ends_the_search_with_the_reason(
     fill_place(place, jwt(aud))
     if place != "/tmp":
         shared_file.write_text(jwt("mine"))
-    none = find(Target("", STORAGE), ("mine", "yours"))
+    none = look_for(STORAGE, "GET", "mine", "yours")
     assert none.token is None
-    assert none.reason.endswith(
-        f"is for {whom}, not for mine, yours; get one for mine, yours"
+    assert none.reason is not None
+    assert full(none.reason).endswith(
+        f": it is for {whom}, not for mine, yours; get one for mine, yours"
     )
     assert found() == jwt(aud)
 
@@ -442,15 +518,18 @@ def test_one_that_does_not_fit_ends_the_search_with_the_reason(
 def test_a_wanted_audience_cannot_break_the_line(token_file):
     token_file.write_text("token")
     reason = find(audience=("a\nb", "c" * 1000)).reason
-    assert reason.isprintable()
-    assert len(reason) < 1000
+    assert reason is not None
+    assert full(reason).isprintable()
+    assert len(full(reason)) < 1000
 
 
 # --- HTCondor's directory
 
 FOR_STORAGE = jwt("https://storage.example.org")
 FOR_OTHER = jwt("https://other.example.org")
-FOR_ANY = jwt("ANY")
+FOR_ANY, FOR_ANY_TOO = jwt("ANY"), jwt("ANY", jti="2")
+UNREADABLE = FOR_STORAGE.replace(".", ".x", 1)
+BOX, GOOGLE = "Bx9sT0k3n-" * 3, "ya29.a0AfB_byC-opaque"
 EXPIRED = jwt("https://storage.example.org", exp=NOW)
 READ, WRITE = jwt("ANY", scope="read:/a"), jwt("ANY", scope="write:/a")
 READ_STORAGE = jwt("https://storage.example.org", scope="storage.read:/ openid")
@@ -462,16 +541,22 @@ READ_STORAGE = jwt("https://storage.example.org", scope="storage.read:/ openid")
         # for this server, else for any
         ({"a": FOR_ANY, "b": FOR_STORAGE}, FOR_STORAGE),
         ({"a": FOR_OTHER, "b": FOR_ANY}, FOR_ANY),
-        ({"a": FOR_OTHER, "b": "opaque", "c": FOR_ANY}, "opaque"),
+        # only a JSON Web Token: the others are of other services
+        ({"a": BOX, "b": GOOGLE, "c": FOR_ANY}, FOR_ANY),
+        ({"a": FOR_OTHER, "scitokens": BOX, "c": FOR_STORAGE}, FOR_STORAGE),
+        ({"a": BOX}, None),
+        ({"a": FOR_OTHER, "b": json.dumps({"access_token": GOOGLE})}, None),
+        ({"a": UNREADABLE, "b": FOR_ANY}, FOR_ANY),
+        ({"a": UNREADABLE}, None),
         ({"a": FOR_STORAGE, "b": jwt("storage.example.org")}, FOR_STORAGE),
         ({"scitokens": READ, "a": FOR_STORAGE}, FOR_STORAGE),
         # then the one whose scope has the request's verb
         ({"scitokens": FOR_ANY, "a": WRITE, "b": READ}, READ),
         ({"a": FOR_STORAGE, "b": READ_STORAGE, "c": READ}, READ_STORAGE),
         # then scitokens.use, then by name
-        ({"a": FOR_ANY, "scitokens": "opaque"}, "opaque"),
-        ({"b": FOR_ANY, "a": "opaque"}, "opaque"),
-        ({"Z": FOR_ANY, "a": "opaque"}, FOR_ANY),
+        ({"a": FOR_ANY, "scitokens": FOR_ANY_TOO}, FOR_ANY_TOO),
+        ({"b": FOR_ANY, "a": FOR_ANY_TOO}, FOR_ANY_TOO),
+        ({"Z": FOR_ANY, "a": FOR_ANY_TOO}, FOR_ANY),
         ({"a": READ, "scitokens": jwt("ANY", scope="read:/")}, jwt("ANY", scope="read:/")),
         # what has expired, is empty or malformed
         ({"a": EXPIRED, "b": FOR_ANY}, FOR_ANY),
@@ -493,7 +578,9 @@ def test_which_file_of_htcondors_directory_is_chosen(creds, files, chosen):
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PROPFIND"])
 @pytest.mark.parametrize(
-    "scope", ["read", "read:/a", "openid storage.read:/ x", ["read"]], ids=str
+    "scope",
+    ["read", "read:/a", "openid storage.read:/ x", "storage.stage:/tape", ["read"]],
+    ids=str,
 )
 def test_to_read_the_scope_says_read(creds, method, scope):
     creds(a=WRITE, b=FOR_ANY, c=jwt("ANY", scope=scope))
@@ -545,7 +632,7 @@ def test_where_every_one_was_refused_it_is_the_same_again(creds, token_file):
 
 
 def test_the_audience_that_the_caller_wants_chooses(creds):
-    creds(a=FOR_OTHER, b=FOR_STORAGE, c=jwt("mine"), d="opaque")
+    creds(a=FOR_OTHER, b=FOR_STORAGE, c=jwt("mine"), d=BOX)
     assert found_for("mine") == jwt("mine")
     assert found_for("mine", "https://storage.example.org") == FOR_STORAGE
     assert found(STORAGE) == FOR_STORAGE
@@ -588,36 +675,35 @@ def test_an_error_without_words_is_named_by_its_type(creds, monkeypatch):
     def fail(path: str) -> list[str]:
         raise TimeoutError
 
+    directory = creds()
     monkeypatch.setattr(os, "listdir", fail)
-    assert passed()[4].endswith(": TimeoutError")
+    assert f"$_CONDOR_CREDS ({directory}): TimeoutError" in passed()
 
 
 def test_why_each_file_was_not_chosen_is_kept(creds, token_file):
-    directory = creds(a=EXPIRED, b=FOR_OTHER, c="", d=jwt("https://a"), e="not a token")
+    directory = creds(a=EXPIRED, b=FOR_OTHER, c="", d=jwt("https://a"), e=BOX)
     token_file.write_text("token")
-    (directory / "e.use").unlink()
     assert found(STORAGE) == "token"
     place = "$_CONDOR_CREDS"
-    assert passed(STORAGE)[4:] == [
-        f"{place}/a.use ({directory}/a.use): expired 0 s ago",
+    assert passed(STORAGE) == [
+        f"{place}/a.use ({directory}/a.use): it expired 0 s ago",
         f"{place}/b.use ({directory}/b.use): it is for https://other.example.org; "
         "not for this server",
         f"{place}/c.use ({directory}/c.use): empty",
         f"{place}/d.use ({directory}/d.use): it is for https://a; not for this server",
+        f"{place}/e.use ({directory}/e.use): no JSON Web Token, so it may be of another "
+        "service",
     ]
-
-
-def test_the_ones_that_fit_best_come_first_and_the_others_are_listed(creds):
-    creds(a="not a token", b=FOR_OTHER, c=FOR_ANY, d=READ, e=FOR_STORAGE)
-    files = list(look_everywhere(Target("", STORAGE)))[4:9]
-    assert [Path(one.path).name[0] for one in files] == ["e", "d", "c", "a", "b"]
 
 
 def test_a_malformed_file_ends_the_search_only_where_no_other_serves(creds, token_file):
     creds(a="not a token", b=FOR_OTHER)
     token_file.write_text("token")
     assert found(STORAGE) is None
-    assert "a.use" in find(Target("", STORAGE)).reason
+    reason = look_for(STORAGE).reason
+    assert reason is not None
+    assert reason.code is Code.WHITE_SPACE
+    assert "/a.use" in text(reason)
     assert found(OTHER) == FOR_OTHER
 
 
@@ -628,12 +714,37 @@ def test_a_file_that_is_rewritten_keeps_its_choice(creds):
     assert found(STORAGE) == FOR_STORAGE
 
 
-def test_files_are_read_at_each_request(creds):
+@pytest.mark.parametrize("after", [0, 59, 61])
+def test_a_file_that_is_missing_for_a_moment_keeps_its_choice(creds, monkeypatch, after):
+    """The directory does not list it, but it was read there within the minute."""
+    directory = creds(a=FOR_ANY, b=FOR_STORAGE)
+    assert found(STORAGE) == FOR_STORAGE
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + after)
+    (directory / "b.use").unlink()
+    assert found(STORAGE) == (FOR_STORAGE if after < 60 else FOR_ANY)
+    monkeypatch.setattr(time, "monotonic", lambda: now + after + 1.01)
+    assert found(STORAGE) == FOR_ANY
+    assert not [said for said in passed(STORAGE) if "b.use" in said]
+
+
+def test_another_directory_has_other_files(creds, monkeypatch, tmp_path):
+    creds(a=FOR_STORAGE)
+    assert found(STORAGE) == FOR_STORAGE
+    (tmp_path / "creds2").mkdir()
+    monkeypatch.setenv("_CONDOR_CREDS", str(tmp_path / "creds2"))
+    assert found(STORAGE) is None
+
+
+def test_files_are_read_at_each_request(creds, monkeypatch):
     directory = creds(a=FOR_ANY)
     assert found(STORAGE) == FOR_ANY
     (directory / "b.use").write_text(FOR_STORAGE)
     assert found(STORAGE) == FOR_STORAGE
     (directory / "b.use").unlink()
+    assert found(STORAGE) == FOR_STORAGE
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 1.01)
     assert found(STORAGE) == FOR_ANY
 
 

@@ -10,7 +10,7 @@ import requests
 
 import requests_scitokens
 from requests_scitokens import HTTPSciTokenAuth
-from requests_scitokens.exchange import exchange_of
+from requests_scitokens._exchanges import exchange_of
 from requests_scitokens.testing import Answer
 
 from .ways import CHOSEN, unchanged
@@ -98,7 +98,7 @@ def test_a_refused_token_is_not_sent_again(serve, send, issuer, token_file, capl
     response = send("GET", f"{server.url}/hello.txt")
     assert response.status_code == 403
     assert [bool(one.authorization) for one in server.received] == [False, True]
-    assert f"({token_file}) was sent, and there is no other; `python" in caplog.text
+    assert f"({token_file}) was sent, and there is no other: it has read:/" in caplog.text
 
 
 def test_a_token_renewed_meanwhile_is_sent_instead(serve, issuer, token_file):

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 import requests_scitokens
-from requests_scitokens import state
+from requests_scitokens import _state as state
 
 pytest_plugins = ["pytester"]
 
@@ -127,7 +127,7 @@ def test_an_autopatch_that_was_on_stays_on(pytester, monkeypatch):
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(
         """
-        from requests_scitokens import state
+        from requests_scitokens import _state as state
 
         state.patching.on = True  # as under REQUESTS_SCITOKENS_AUTOPATCH=1
 

@@ -11,7 +11,8 @@ import pytest
 import requests
 
 import requests_scitokens
-from requests_scitokens import HTTPSciTokenAuth, state
+from requests_scitokens import HTTPSciTokenAuth
+from requests_scitokens import _state as state
 
 from .ways import CHOSEN, unchanged
 

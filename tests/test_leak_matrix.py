@@ -17,7 +17,8 @@ import requests
 from urllib3 import PoolManager
 
 import requests_scitokens
-from requests_scitokens import HTTPSciTokenAuth, TokenNotFoundError, state
+from requests_scitokens import HTTPSciTokenAuth, TokenNotFoundError
+from requests_scitokens import _state as state
 
 from .recorder import World
 from .ways import FORGETS_THE_FIRST

@@ -14,7 +14,8 @@ import requests
 from requests.adapters import HTTPAdapter
 
 import requests_scitokens
-from requests_scitokens import HTTPSciTokenAuth, state
+from requests_scitokens import HTTPSciTokenAuth
+from requests_scitokens import _state as state
 
 HOME, OTHER = "https://home.example.org", "https://other.example.org"
 

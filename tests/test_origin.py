@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import pytest
 
-from requests_scitokens.origin import (
+from requests_scitokens._origin import (
     CREDENTIALS,
     NOWHERE,
     Origin,
+    _read,
     carries_credential,
     default_audience,
     is_loopback,
@@ -19,6 +20,7 @@ from requests_scitokens.origin import (
 )
 
 DATA = "https://storage.example.org/data"
+HERE = Origin("https", "storage.example.org", 443)
 
 
 # --- origins
@@ -61,6 +63,17 @@ def test_an_origin_is_scheme_host_and_port(url, origin):
 )
 def test_a_url_that_is_not_http_or_can_be_read_in_two_ways_has_none(url):
     assert origin_of(url) is None
+
+
+def test_an_authority_longer_than_any_host_needs_has_none_and_is_not_remembered():
+    """Whoever redirects may write there what they like."""
+    before = _read.cache_info().currsize
+    for number in range(100):
+        assert origin_of(f"https://{number}{'u' * 60_000}@storage.example.org/") is None
+        assert origin_of(f"https://storage.example.org/{number}{'p' * 60_000}") == HERE
+    assert _read.cache_info().currsize <= before + 1
+    longest = f"https://user:{'p' * 40}@{'a' * 60}.{'b' * 60}.{'c' * 60}.example.org:1094/"
+    assert origin_of(longest) is not None
 
 
 @pytest.mark.parametrize(
@@ -149,6 +162,9 @@ def test_the_default_audience_is_scheme_and_host(url, audience):
 
 # Each as its own service writes it.
 SIGNED = {
+    "WebHDFS": ("op", "delegation"),
+    "GitLab": ("private_token",),
+    "a key of an API": ("api_key",),
     "RFC 6750": ["access_token"],
     "XRootD, EOS, dCache, Pelican": ["authz"],
     "XRootD, from one server to the next": ["xrdhttptk"],
@@ -219,6 +235,7 @@ def test_half_of_the_names_is_no_credential(names):
         f"{DATA}?x-amz-date=1&x-amz-credential=a",
         f"{DATA}?authz2=abc",
         f"{DATA}?token=abc",
+        f"{DATA}?key=abc",
         f"{DATA}?path=authz",
         f"{DATA}?path=/a?authz",
         f"{DATA}?sig=abc&signature=abc",

@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from requests_scitokens import state
+from requests_scitokens import _state as state
 
 patch = import_module("requests_scitokens.patch")
 patch.disable()  # importing it patches

@@ -14,7 +14,7 @@ import requests
 from requests.exceptions import ConnectionError as RequestsConnectionError
 
 import requests_scitokens
-from requests_scitokens import resend
+from requests_scitokens import _resend as resend
 
 CONTENT = bytes(range(256)) * 100
 
@@ -251,15 +251,15 @@ def test_a_body_that_was_not_put_back_is_not_sent(serve, caplog, kind):
     assert "this body cannot be sent twice" in caplog.text
 
 
-def test_what_is_sent_once_is_known_beforehand():
+def test_what_cannot_wait_is_known_beforehand():
     def prepared(method, **kwargs):
         return requests.Request(method, "https://a.example.org/", **kwargs).prepare()
 
-    assert not resend.is_sent_once(prepared("PUT"))
-    assert not resend.is_sent_once(prepared("PUT", data=b""))
-    assert resend.is_sent_once(prepared("PUT", data=b"x"))
-    assert resend.is_sent_once(prepared("PATCH", json={}))
-    assert not resend.is_sent_once(prepared("POST", data=b"x"))
-    assert not resend.is_sent_once(prepared("POST", data=io.BytesIO(b"x")))
-    assert resend.is_sent_once(prepared("POST", data=iter([b"x"])))
-    assert not resend.is_sent_once(requests.Request("PUT", data=b"x"))
+    assert not resend.is_upload(prepared("PUT"))
+    assert not resend.is_upload(prepared("PUT", data=b""))
+    assert resend.is_upload(prepared("PUT", data=b"x"))
+    assert resend.is_upload(prepared("PATCH", json={}))
+    assert not resend.is_upload(prepared("POST", data=b"x"))
+    assert not resend.is_upload(prepared("POST", data=io.BytesIO(b"x")))
+    assert resend.is_upload(prepared("POST", data=iter([b"x"])))
+    assert not resend.is_upload(requests.Request("PUT", data=b"x"))

@@ -6,12 +6,13 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from requests_scitokens import state
-from requests_scitokens.state import Memory, first_time, show_log
+from requests_scitokens import _state as state
+from requests_scitokens._state import Memory, first_time, show_log
 
 
 def test_it_remembers():
@@ -55,6 +56,12 @@ def test_of_many_threads_one_says_it():
             assert sum(said) == 1
 
 
+def test_what_is_long_is_as_quick():
+    started = time.process_time()
+    assert first_time("a", "9" * 60_000)
+    assert time.process_time() - started < 1
+
+
 def test_it_does_not_matter_which_origins_there_were_long_ago():
     for number in range(20_000):
         first_time(number)
@@ -66,11 +73,12 @@ def test_it_does_not_matter_which_origins_there_were_long_ago():
 
 @pytest.fixture
 def log(monkeypatch):
-    """Put the log back as it was; its handlers too."""
-    level, disabled, handlers = state.log.level, state.log.disabled, state.log.handlers[:]
+    """Put the log back as it was."""
+    monkeypatch.setattr(state.stderr, "asked", False)
+    level, handlers = state.log.level, state.log.handlers[:]
     yield state.log
     state.log.setLevel(level)
-    state.log.disabled, state.log.handlers[:] = disabled, handlers
+    assert state.log.handlers == handlers
 
 
 @pytest.mark.parametrize(
@@ -78,6 +86,7 @@ def log(monkeypatch):
     [
         ("debug", ["debug", "info", "warning"]),
         ("info", ["info", "warning"]),
+        (" 1 ", ["info", "warning"]),
         (" Warning ", ["warning"]),
     ],
 )
@@ -106,11 +115,38 @@ def test_off_shows_nothing_at_all(log, caplog, capsys, setting):
     assert capsys.readouterr().err == ""
 
 
+def set_up(monkeypatch, **options):
+    """Let logging be set up like this; not at all without options, as mostly."""
+    monkeypatch.setattr(logging.root, "handlers", [])  # pytest has its own there
+    if options:
+        logging.basicConfig(**options)
+
+
 @pytest.mark.parametrize("setting", ["", "  "])
-def test_unset_changes_nothing(log, setting):
-    before = (log.level, log.disabled, log.handlers[:])
+def test_without_the_variable_only_a_warning_is_shown_and_says_who_speaks(
+    log, capsys, monkeypatch, setting
+):
+    set_up(monkeypatch)
     show_log(setting)
-    assert (log.level, log.disabled, log.handlers) == before
+    for level in ("debug", "info", "warning"):
+        getattr(log, level)("this is %s", level)
+    assert capsys.readouterr().err == "requests-scitokens: this is warning\n"
+
+
+def test_where_logging_is_set_up_the_line_is_there_alone(log, capsys, monkeypatch):
+    set_up(monkeypatch, format="mine: %(message)s")
+    log.warning("this")
+    assert capsys.readouterr().err == "mine: this\n"
+
+
+def test_who_sets_the_variable_sees_it_beside_what_is_set_up(log, capsys, monkeypatch):
+    set_up(monkeypatch, format="mine: %(message)s")
+    show_log("warning")
+    log.warning("this")
+    assert sorted(capsys.readouterr().err.splitlines()) == [
+        "mine: this",
+        "requests-scitokens: this",
+    ]
 
 
 def test_anything_else_is_said_and_ignored(log, caplog):
@@ -143,18 +179,20 @@ def test_a_stderr_that_cannot_be_written_to_is_no_error(log, monkeypatch, stderr
 def test_where_the_disk_is_full_a_program_ends_with_its_own_status(monkeypatch):
     monkeypatch.setenv("REQUESTS_SCITOKENS_LOG", "debug")
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
-    code = "from requests_scitokens import state; state.log.debug('x'); raise SystemExit(3)"
+    code = (
+        "from requests_scitokens import _state; _state.log.debug('x'); raise SystemExit(3)"
+    )
     with open("/dev/full", "w") as full:
         done = subprocess.run([sys.executable, "-c", code], stderr=full, check=False)
     assert done.returncode == 3
 
 
 @pytest.mark.parametrize(
-    ("setting", "err"), [("debug", "requests-scitokens: seen\n"), ("off", "")]
+    ("setting", "shown"), [("debug", ["more", "seen"]), ("1", ["seen"]), ("off", [])]
 )
-def test_the_variable_is_read_when_the_package_is_first_used(monkeypatch, setting, err):
+def test_the_variable_is_read_when_the_package_is_first_used(monkeypatch, setting, shown):
     monkeypatch.setenv("REQUESTS_SCITOKENS_LOG", setting)
-    code = "from requests_scitokens import state; state.log.debug('seen')"
+    code = "from requests_scitokens._state import log; log.debug('more'); log.info('seen')"
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stderr == err
+    assert done.stderr.splitlines() == [f"requests-scitokens: {one}" for one in shown]

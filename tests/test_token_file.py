@@ -18,9 +18,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from requests_scitokens import state
-from requests_scitokens.token import LIMIT, BearerToken
-from requests_scitokens.token_file import Lookup, read_file, read_text
+from requests_scitokens import _state as state
+from requests_scitokens._messages import Code, because, text
+from requests_scitokens._token import LIMIT, BearerToken
+from requests_scitokens._token_file import Lookup, read_file, read_lately, read_text
 
 NOW = 1_800_000_000.0
 WHITE = " \t\n\v\f\r"
@@ -60,6 +61,11 @@ def path(tmp_path: Path) -> Path:
 
 def look(path: Path | str, **options: object) -> Lookup:
     return read_file("a place", str(path), **options)
+
+
+def why(lookup: Lookup) -> tuple[Code | None, bool]:
+    """Return why a place gave no token, and whether that ends the search."""
+    return (lookup.reason.code if lookup.reason else None, lookup.ends)
 
 
 def used(path: Path | str) -> str | None:
@@ -113,17 +119,19 @@ def test_the_last_token_stands_in_for_up_to_a_second(path, clock, goes):
 
 
 @pytest.mark.parametrize(
-    "error",
+    ("error", "code"),
     [
-        PermissionError(13, "Permission denied"),
-        OSError(5, "Input/output error"),
-        OSError(116, "Stale file handle"),
-        TimeoutError(),
+        (PermissionError(13, "Permission denied"), Code.UNREADABLE),
+        (OSError(5, "Input/output error"), Code.FAILS),
+        (OSError(116, "Stale file handle"), Code.FAILS),
+        (TimeoutError(), Code.FAILS),
+        (FileNotFoundError(2, "No such file"), Code.NO_FILE),
+        (NotADirectoryError(20, "Not a directory"), Code.NO_FILE),
     ],
     ids=repr,
 )
 def test_any_error_of_the_file_system_is_as_if_the_file_were_absent(
-    path, clock, monkeypatch, error
+    path, clock, monkeypatch, error, code
 ):
     path.write_text(GOOD)
     assert used(path) == GOOD
@@ -131,8 +139,10 @@ def test_any_error_of_the_file_system_is_as_if_the_file_were_absent(
     assert used(path) == GOOD
     clock.wait(1.01)
     lookup = look(path)
-    assert (lookup.token, lookup.ends) == (None, False)
-    assert lookup.reason == (error.strerror or "TimeoutError")
+    assert lookup.token is None
+    assert why(lookup) == (code, False)
+    if code is not Code.NO_FILE:
+        assert text(lookup.reason) == (error.strerror or "TimeoutError")
 
 
 @every_absence
@@ -282,9 +292,7 @@ def test_a_relative_path_in_a_directory_that_is_gone_is_absent(tmp_path, monkeyp
     directory.mkdir()
     monkeypatch.chdir(directory)
     directory.rmdir()
-    lookup = look("token")
-    assert lookup.reason == "No such file or directory"
-    assert not lookup.ends
+    assert why(look("token")) == (Code.NO_FILE, False)
 
 
 def test_what_stands_in_is_said_once(path, caplog):
@@ -300,65 +308,43 @@ def test_what_stands_in_is_said_once(path, caplog):
     )
 
 
-# --- a beginning that looks like a whole token
-
-
-def test_a_signature_that_is_shorter_than_the_last_one_is_cut_short(path, clock):
-    path.write_text(GOOD)
-    for content, sent in (
-        (GOOD, GOOD),
-        (NEW.rpartition(".")[0] + ".", GOOD),
-        (NEW[:-5], GOOD),
-        (NEW[:-1], GOOD),
-        (NEW, NEW),
-        (GOOD[:-1], NEW),
-        (NEW + "x", NEW + "x"),  # the end of a longer one that was there before
-        (GOOD[:-1], NEW + "x"),
-        (NEW, NEW),
-    ):
-        path.write_text(content)
-        assert used(path) == sent
-
-
-def test_after_a_second_it_is_taken_for_what_it_is(path, clock):
-    path.write_text(GOOD)
-    assert used(path) == GOOD
-    path.write_text(NEW[:-5])
-    assert used(path) == GOOD
-    clock.wait(1.01)
-    assert used(path) == NEW[:-5]
-    clock.wait(60)
-    assert used(path) == NEW[:-5]
-    path.unlink()
-    assert used(path) == NEW[:-5]  # it is the last token now
-
-
 @pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        ("opaque-before", "opaque"),
-        ("opaque.before", "o.b"),
-        (GOOD, "opaque"),
-        ("opaque", GOOD),
-        (GOOD, NEW + "QUJD"),
-        (NEW + "QUJD", NEW),
-        (GOOD, NEW.replace("eyJhbGciOiJFUzI1NiJ9", "eyJhbGciOiJFZERTQSJ9")[:-1]),
-    ],
-    ids=[
-        "opaque",
-        "parts",
-        "to opaque",
-        "from opaque",
-        "longer",
-        "shorter",
-        "another header",
-    ],
+    "after",
+    [GOOD[:-1], NEW[:-5], NEW + "x", "opaque", f"{NEW.rpartition('.')[0]}."],
+    ids=["shorter", "another, shorter", "longer", "opaque", "without a signature"],
 )
-def test_what_may_be_whole_is_used_at_once(path, before, after):
-    path.write_text(before)
-    assert used(path) == before
+def test_what_may_be_whole_is_used_at_once(path, after):
+    """Nobody but the server can tell that a token is not all there."""
+    path.write_text(GOOD)
+    assert used(path) == GOOD
     path.write_text(after)
     assert used(path) == after
+
+
+# --- what was read lately
+
+
+def test_the_files_of_a_directory_that_were_read_within_a_minute_are_known(tmp_path, clock):
+    directory = tmp_path / "creds"
+    directory.mkdir()
+    for path in (directory / "a", directory / "b", tmp_path / "creds2"):
+        path.write_text(GOOD)
+        assert used(path) == GOOD
+        clock.wait(25)
+    (directory / "empty").write_text("")
+    assert used(directory / "empty") is None
+    assert read_lately(str(directory)) == ["b"]
+    (directory / "b").unlink()
+    assert used(directory / "b") == GOOD
+    clock.wait(10.1)
+    assert read_lately(str(directory)) == []
+
+
+def test_a_relative_directory_is_the_same_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a").write_text(GOOD)
+    assert used("./a")
+    assert read_lately(".") == read_lately(str(tmp_path)) == ["a"]
 
 
 # --- what is in a file
@@ -380,49 +366,45 @@ def test_a_file_holds_a_token_or_htcondors_json(path, content):
     assert used(path) == "token"
 
 
-NO_TOKEN = "it is JSON without an access_token"
-MALFORMED = "not a bearer token: it has "
-
-
 @pytest.mark.parametrize(
-    ("content", "reason"),
+    ("content", "code"),
     [
-        (b"{", NO_TOKEN),
-        (b"{}", NO_TOKEN),
-        (b'{"access_token": null}', NO_TOKEN),
-        (b'{"access_token": 1}', NO_TOKEN),
-        (b'{"access_token": ["token"]}', NO_TOKEN),
-        (b'{"refresh_token": "token"}', NO_TOKEN),
-        (b'{"a":' * 12_000, NO_TOKEN),
-        (b'{"access_token": "to ken"}', MALFORMED + "white space inside"),
-        (b'{"access_token": "t\\u0000"}', MALFORMED + "a control character inside"),
-        (b'["token"]', MALFORMED + "a character that no token has"),
-        (b"\xef\xbb\xbftoken", "not a bearer token: it begins with a byte order mark"),
-        (b"\xff\xfet\0o\0k\0e\0n\0", "not a bearer token: it is in UTF-16"),
-        (b"to ken", MALFORMED + "white space inside"),
-        (b"t" * (LIMIT + 1), "it is longer than 65536 bytes, and no token is"),
-        (b"\0" * 10_000_000, "it is longer than 65536 bytes, and no token is"),
+        (b"{", Code.NO_ACCESS_TOKEN),
+        (b"{}", Code.NO_ACCESS_TOKEN),
+        (b'{"access_token": null}', Code.NO_ACCESS_TOKEN),
+        (b'{"access_token": 1}', Code.NO_ACCESS_TOKEN),
+        (b'{"access_token": ["token"]}', Code.NO_ACCESS_TOKEN),
+        (b'{"refresh_token": "token"}', Code.NO_ACCESS_TOKEN),
+        (b'{"a":' * 12_000, Code.NO_ACCESS_TOKEN),
+        (b'{"access_token": "to ken"}', Code.WHITE_SPACE),
+        (b'{"access_token": "t\\u0000"}', Code.CONTROLS),
+        (b'["token"]', Code.CHARACTERS),
+        (b"\xff\xfet\0o\0k\0e\0n\0", Code.UTF_16),
+        (b"t" * (LIMIT + 1), Code.TOO_LONG),
+        (b"\0" * 10_000_000, Code.TOO_LONG),
     ],
     ids=lambda value: repr(value)[:30],
 )
-def test_something_malformed_ends_the_search(path, content, reason):
+def test_something_malformed_ends_the_search(path, content, code):
     path.write_bytes(content)
     lookup = look(path)
-    assert (lookup.token, lookup.ends) == (None, True)
-    assert lookup.reason.startswith(reason)
+    assert lookup.token is None
+    assert why(lookup) == (code, True)
 
 
 @pytest.mark.parametrize("content", ["", WHITE, '{"access_token": ""}'], ids=repr)
 def test_something_empty_does_not(path, content):
     path.write_text(content)
     lookup = look(path)
-    assert (lookup.token, lookup.reason, lookup.ends) == (None, "empty", False)
+    assert lookup.token is None
+    assert why(lookup) == (Code.EMPTY, False)
 
 
 def test_an_expired_token_comes_with_the_reason(path):
     path.write_text(jwt(exp=NOW - 120))
     lookup = look(path)
-    assert (lookup.reason, lookup.ends) == ("expired 2 min ago", False)
+    assert why(lookup) == (Code.EXPIRED, False)
+    assert text(lookup.reason) == "it expired 2 min ago"
     assert lookup.token is not None
 
 
@@ -431,42 +413,41 @@ def test_a_file_as_long_as_a_token_can_be_is_read(path):
     assert used(path) == "a" * LIMIT
 
 
-def test_a_file_that_comes_in_pieces_is_read_to_its_end(path, monkeypatch):
-    really = os.read
-    monkeypatch.setattr(os, "read", lambda descriptor, size: really(descriptor, 3))
-    path.write_text("a-token-in-pieces")
-    assert used(path) == "a-token-in-pieces"
-
-
-def test_no_piece_of_a_file_that_is_too_long_is_a_token(path, monkeypatch):
-    really = os.read
-    monkeypatch.setattr(os, "read", lambda descriptor, _: really(descriptor, LIMIT))
-    path.write_bytes(b"a" * (LIMIT + 1))
-    assert look(path).reason == "it is longer than 65536 bytes, and no token is"
-
-
-def test_a_file_that_shrinks_while_it_is_read_is_judged_by_what_is_left(path, monkeypatch):
-    really = os.read
-
-    def read(descriptor: int, size: int) -> bytes:
-        content = really(descriptor, 3)
-        path.write_text("")
-        return content
-
-    path.write_text("a-token")
-    monkeypatch.setattr(os, "read", read)
-    assert used(path) == "a-t"
-
-
 def test_a_fifo_does_not_block(path):
     os.mkfifo(path)
-    assert look(path).reason == "it is not a regular file"
-    assert look(path).ends
+    assert why(look(path)) == (Code.NO_REGULAR_FILE, True)
 
 
 @pytest.mark.parametrize("device", ["/dev/zero", "/dev/null", "/dev/urandom"])
 def test_a_device_is_not_read(device):
-    assert look(device).reason == "it is not a regular file"
+    assert why(look(device)) == (Code.NO_REGULAR_FILE, True)
+
+
+# --- a path in place of a token
+
+
+@pytest.mark.parametrize("there", ["the file", "only its directory"])
+@pytest.mark.parametrize("form", ["{}", " {}\n", '{{"access_token": "{}"}}'])
+def test_an_absolute_path_in_place_of_a_token_is_refused(path, tmp_path, there, form):
+    (tmp_path / "elsewhere").mkdir()
+    named = tmp_path / "elsewhere" / "token"
+    if there == "the file":
+        named.write_text(GOOD)
+    path.write_text(form.format(named))
+    lookup = look(path)
+    assert lookup.token is None
+    assert why(lookup) == (Code.A_PATH, True)
+    assert str(named) not in text(lookup.reason)
+
+
+@pytest.mark.parametrize("value", ["/tmp", "/etc/hostname-or-not", "/usr/bin/"])
+def test_so_it_is_in_a_variable(value):
+    assert why(read_text("$BEARER_TOKEN", value)) == (Code.A_PATH, True)
+
+
+@pytest.mark.parametrize("value", ["/no-token", "/9j/4AAQSkZJRg==", "//8A", "tmp/token"])
+def test_base64_may_begin_with_a_slash_too_but_there_is_no_such_directory(value):
+    assert read_text("$BEARER_TOKEN", value).token == BearerToken(value)
 
 
 # --- other users' files, where the file must be one's own
@@ -495,6 +476,9 @@ def give_away(monkeypatch: pytest.MonkeyPatch, path: Path) -> Path:
     return path
 
 
+THEIRS = because(Code.ANOTHER_OWNER, uid=4242)
+
+
 def test_a_file_of_ones_own_is_read(path):
     path.write_text("token")
     assert look(path, owner=os.geteuid()).token == BearerToken("token")
@@ -503,9 +487,8 @@ def test_a_file_of_ones_own_is_read(path):
 def test_another_users_file_is_not_read(path, stranger):
     path.write_text("token")
     lookup = look(path, owner=os.geteuid())
-    owner = path.stat().st_uid
     assert (lookup.token, lookup.ends) == (None, True)
-    assert lookup.reason == f"it belongs to another user (uid {owner})"
+    assert lookup.reason == because(Code.ANOTHER_OWNER, uid=path.stat().st_uid)
 
 
 def test_elsewhere_it_is(path, stranger):
@@ -517,7 +500,7 @@ def test_another_users_link_is_not_followed_even_to_ones_own_file(path, tmp_path
     (tmp_path / "mine").write_text("token")
     path.symlink_to(tmp_path / "mine")
     lookup = look(path, owner=os.geteuid())
-    assert (lookup.token, lookup.reason) == (None, "it is another user's symbolic link")
+    assert (lookup.token, lookup.reason) == (None, because(Code.ANOTHER_LINK))
 
 
 @pytest.mark.parametrize("own", [True, False])
@@ -533,13 +516,13 @@ def test_a_link_of_ones_own_to_another_users_file_is_followed_but_not_read(
     (tmp_path / "theirs").write_text("token")
     path.symlink_to(give_away(monkeypatch, tmp_path / "theirs"))
     lookup = look(path, owner=os.geteuid())
-    assert (lookup.token, lookup.reason) == (None, "it belongs to another user (uid 4242)")
+    assert (lookup.token, lookup.reason) == (None, THEIRS)
 
 
 def test_a_file_that_cannot_be_opened_is_not_taken_for_a_link(path, monkeypatch):
     path.write_text("token")
     deny(monkeypatch, PermissionError(13, "Permission denied"))
-    assert look(path, owner=os.geteuid()).reason == "Permission denied"
+    assert why(look(path, owner=os.geteuid())) == (Code.UNREADABLE, False)
 
 
 @pytest.mark.parametrize(
@@ -562,7 +545,7 @@ def test_a_file_that_is_another_users_when_it_is_opened_is_not_read(
         return really(*args)
 
     monkeypatch.setattr(os, "open", late)
-    assert look(path, owner=os.geteuid()).reason == "it belongs to another user (uid 4242)"
+    assert look(path, owner=os.geteuid()).reason == THEIRS
 
 
 def test_what_is_put_in_its_place_after_it_was_opened_does_not_count(
@@ -639,7 +622,7 @@ def test_where_modes_say_nothing_nothing_is_said(path, caplog, monkeypatch):
     ("lookup", "says"),
     [
         (Lookup("$A"), "$A: a token"),
-        (Lookup("$A", reason="empty"), "$A: empty"),
+        (Lookup("$A", reason=because(Code.EMPTY)), "$A: empty"),
         (Lookup("$A", path="/a/token"), "$A (/a/token): a token"),
         (Lookup("/tmp/a", path="/tmp/a"), "/tmp/a: a token"),
         (Lookup("$A", path="a/token"), "$A: a token"),  # may be anything

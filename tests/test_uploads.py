@@ -155,13 +155,17 @@ def test_every_body_arrives_where_the_token_goes_at_once(storage, kind, ours):
     assert len(server.received) == 1
 
 
+#: Requests itself raises the second, of a body that says that it has no position.
+RAISES = (requests.ConnectionError, requests.exceptions.UnrewindableBodyError)
+
+
 @pytest.mark.parametrize("kind", ONCE)
 @pytest.mark.parametrize("send", [requests.put, requests_scitokens.put])
 def test_a_redirect_never_stores_what_is_left_of_a_body(storage, kind, send):
     server, urls = storage
     kwargs, _ = ONCE[kind]()
     auth = requests_scitokens.HTTPSciTokenAuth(hosts="localhost")
-    with pytest.raises(requests.exceptions.UnrewindableBodyError):
+    with pytest.raises(RAISES, match="request body|can be read only once"):
         send(urls["after a redirect"], auth=auth, **kwargs)
     assert server.files == {}
 
@@ -174,7 +178,7 @@ def test_the_autopatch_stores_no_rest_of_a_body_either(
     server, urls = storage
     monkeypatch.setenv("REQUESTS_SCITOKENS_HOSTS", "localhost")
     kwargs, _ = ONCE[kind]()
-    with pytest.raises(requests.exceptions.UnrewindableBodyError):
+    with pytest.raises(RAISES, match="request body|can be read only once"):
         requests.put(urls["after a redirect"], **kwargs)
     assert server.files == {}
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from scitokens import SciToken
 
 from requests_scitokens.utils import default_audience, serialize_token
@@ -48,6 +51,15 @@ def test_anything_that_serialises_itself_is_asked_to(text):
             return text
 
     assert serialize_token(Token()) == "abc"
+
+
+def test_a_token_with_its_key_is_serialised_once_and_not_again(monkeypatch):
+    key = ec.generate_private_key(ec.SECP256R1())
+    scitoken = SciToken(key=key, algorithm="ES256", key_id="k")
+    text = scitoken.serialize(issuer="https://issuer.example.org", lifetime=60).decode()
+    later = time.time() + 3600
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert serialize_token(scitoken) == text
 
 
 def test_a_token_without_text_or_key_is_a_value_error():

@@ -280,7 +280,7 @@ def test_a_copy_that_is_whole_works(copied):
     assert run(BASE, "-c", SHOW).stdout == PATCHED
 
 
-@pytest.mark.parametrize("missing", ["auth.py", "patch.py", "policy.py"])
+@pytest.mark.parametrize("missing", ["auth.py", "patch.py", "_policy.py"])
 def test_a_half_installed_package_is_one_line(copied, missing):
     (copied / missing).unlink()
     assert complaint(run(BASE, "-c", FAILS)).startswith(("ImportError", "ModuleNotFound"))

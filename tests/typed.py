@@ -11,8 +11,11 @@ import requests
 
 import requests_scitokens.patch
 from requests_scitokens import (
+    Given,
     HTTPSciTokenAuth,
+    MalformedTokenError,
     Session,
+    TokenFunction,
     TokenNotFoundError,
     explain,
     get,
@@ -38,6 +41,16 @@ def all_is_well(token: SciToken) -> None:
         requests_scitokens.put(URL, data=response.iter_content(), force=True)
     except TokenNotFoundError:
         assert explain(URL)
+
+
+def wrapped(url: str, token: Given | TokenFunction = None) -> SciToken:
+    """Write a wrapper, which repeats the types of what it hands on."""
+    try:
+        get(url, token=token)
+    except MalformedTokenError as error:
+        raise ValueError(str(error)) from None
+    perhaps: SciToken | None = HTTPSciTokenAuth().find_token(url, error=False)
+    return perhaps or HTTPSciTokenAuth(token).find_token(url)
 
 
 def nothing_is_well() -> None:

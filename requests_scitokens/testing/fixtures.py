@@ -14,21 +14,16 @@ from typing import Any
 
 import pytest
 
-from requests_scitokens import discovery, state
+from requests_scitokens import _environment as environment
+from requests_scitokens import _state as state
 
 from . import Issuer, ProtectedServer
 
 #: What decides about tokens, trust and proxies, and may be set where tests run.
 VARIABLES = frozenset(
     {
-        "BEARER_TOKEN",
-        "BEARER_TOKEN_FILE",
-        "SCITOKEN",
-        "SCITOKEN_FILE",
-        "_CONDOR_CREDS",
-        "REQUESTS_SCITOKENS_AUTOPATCH",
-        "REQUESTS_SCITOKENS_HOSTS",
-        "REQUESTS_SCITOKENS_LOG",
+        *environment.SETTINGS,
+        *(place.variable for place in environment.PLACES),
         "REQUESTS_CA_BUNDLE",
         "CURL_CA_BUNDLE",
         "SSL_CERT_FILE",
@@ -65,7 +60,9 @@ def scitokens_environment(
         (folder / variable).mkdir(mode=0o700)
         monkeypatch.setenv(variable, str(folder / variable))
     monkeypatch.setenv("NETRC", str(folder / "netrc"))
-    monkeypatch.setattr(discovery, "SHARED_DIRECTORY", str(folder))  # instead of /tmp
+    for place in environment.PLACES:
+        if not place.variable:  # /tmp
+            monkeypatch.setattr(place, "path", str(folder))
     for known in (state.accepted, state.said, state.token_files):
         known.clear()
     return folder / "XDG_RUNTIME_DIR"

@@ -47,7 +47,9 @@ def origin_of(url: object) -> Origin | None:
     return _read(match[0]) if match else None
 
 
-_START = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
+# No longer than a user, a password, a host name and a port can be: whoever redirects may
+# write what they like there, and it is remembered.
+_START = re.compile(r"https?://[^/?#]{1,300}(?![^/?#])", re.IGNORECASE)
 
 
 @lru_cache(maxsize=10_000)  # two parsers take longer than all else here
@@ -124,13 +126,17 @@ def is_loopback(host: str) -> bool:
 
 
 #: Query parameters that are a credential, in lower case: one line for each scheme. All
-#: the names of a line must be there, since `signature` alone may be anything.
+#: the names of a line must be there, since `signature` alone may be anything. What is as
+#: often something else is not here: `key` (Dataverse's API token), `token` (Girder's).
 CREDENTIALS = (
     {"access_token"},  # RFC 6750 section 2.3
     {"authz"},  # XRootD, EOS, dCache's macaroons, Pelican's director
     {"xrdhttptk"},  # XRootD, from one server to the next
     {"dcache-http-uuid"},  # dCache's pools
     {"cap.sym", "cap.msg"},  # EOS's storage nodes
+    {"delegation", "op"},  # WebHDFS (Apache Hadoop, "WebHDFS REST API", Authentication)
+    {"private_token"},  # GitLab ("REST API authentication")
+    {"api_key"},  # many services; the OpenAPI Specification's own example of a key
     {"x-amz-signature"},  # Amazon S3 and all that copy it, version 4
     {"awsaccesskeyid", "signature"},  # likewise, version 2
     {"x-goog-signature"},  # Google Cloud Storage, version 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -10,10 +11,11 @@ from typing import Any
 from requests import PreparedRequest, RequestException, Response
 from requests import exceptions as errors
 from requests.cookies import extract_cookies_to_jar, get_cookie_header
+from requests.exceptions import UnrewindableBodyError
 from requests.utils import rewind_body
 from urllib3.exceptions import HTTPError, ProtocolError
 
-from .token import BearerToken
+from ._token import BearerToken
 
 #: Methods that may be repeated (RFC 9110 section 9.2.2; RFC 4918 section 9 for WebDAV's).
 IDEMPOTENT = frozenset(
@@ -21,7 +23,32 @@ IDEMPOTENT = frozenset(
 )
 
 
-def is_sent_once(request: PreparedRequest) -> bool:
+class UsedUp:
+    """Stands for a body that has been read: to read it again is an error.
+
+    Requests would follow a 307 or 308 with what is left of it, often nothing, and the
+    server would store an empty file.
+    """
+
+    def __iter__(self) -> Iterator[bytes]:
+        raise UnrewindableBodyError(
+            "a redirect asks for the body again, which can be read only once: give a file, "
+            "or bytes"
+        )
+
+    @property
+    def tell(self) -> None:
+        """Fail, since urllib3 looks for this before it makes a connection."""
+        iter(self)
+
+
+def use_up(request: PreparedRequest) -> None:
+    """Mark a body that has been read, and cannot be read again."""
+    if not can_be_sent_again(request):
+        request.body = UsedUp()
+
+
+def is_upload(request: PreparedRequest) -> bool:
     """Tell whether this is an upload that cannot wait for a 401 or 403.
 
     Servers hang up on an upload that they do not accept, and not every body can be sent
@@ -30,23 +57,20 @@ def is_sent_once(request: PreparedRequest) -> bool:
     body = getattr(request, "body", None)
     if body is None or (isinstance(body, (str, bytes)) and not body):
         return False
-    if request.method in ("PUT", "PATCH"):
+    return request.method in ("PUT", "PATCH") or not can_be_sent_again(request)
+
+
+def can_be_sent_again(request: PreparedRequest) -> bool:
+    """Tell whether a body can be read a second time, perhaps after a `seek`."""
+    body: Any = getattr(request, "body", None)
+    if body is None or isinstance(body, (str, bytes, bytearray)):
         return True
-    seekable = isinstance(request._body_position, int) and hasattr(body, "seek")
-    return _is_stream(request) and not seekable
-
-
-def never_shorten(request: PreparedRequest) -> None:
-    """See to it that a redirect does not send what is left of a body, often nothing.
-
-    Requests follows a 307 or 308 with a used-up generator, and the server stores an empty
-    file. If it could not tell a body's position, it raises `UnrewindableBodyError`.
-    """
-    if _is_stream(request) and request._body_position is None:
-        request._body_position = object()
-        if "Content-Length" not in request.headers:
-            # As it goes out anyway; Requests looks at this before it refuses.
-            request.headers["Transfer-Encoding"] = "chunked"
+    if hasattr(body, "read"):
+        return isinstance(request._body_position, int) and hasattr(body, "seek")
+    try:
+        return iter(body) is not body
+    except Exception:  # noqa: BLE001, whatever it raises
+        return False
 
 
 def rewound(request: PreparedRequest) -> bool:
@@ -55,7 +79,9 @@ def rewound(request: PreparedRequest) -> bool:
     An iterator, or a `seek` that does nothing, would leave a shortened file on the server.
     """
     body: Any = request.body
-    if not _is_stream(request):
+    if not can_be_sent_again(request):
+        return False
+    if not hasattr(body, "read"):
         return True
     try:
         rewind_body(request)
@@ -64,13 +90,10 @@ def rewound(request: PreparedRequest) -> bool:
         return False
 
 
-def _is_stream(request: PreparedRequest) -> bool:
-    body = getattr(request, "body", None)
-    return not (body is None or isinstance(body, (str, bytes, bytearray)))
-
-
-def send_again(response: Response, token: BearerToken, kwargs: dict[str, Any]) -> Response:
-    """Send the request that got this response again, with this token.
+def send_again(
+    response: Response, token: BearerToken | None, kwargs: dict[str, Any]
+) -> Response:
+    """Send the request that got this response again, with this token or without one.
 
     Its body is where it was before. The `kwargs` are what it was sent with: `timeout`,
     `verify`, `cert`, `proxies`, `stream`. (Not the token's text: tracebacks may show that.)
@@ -78,7 +101,9 @@ def send_again(response: Response, token: BearerToken, kwargs: dict[str, Any]) -
     request = response.request.copy()
     _finish(response, stream=bool(kwargs.get("stream")))
     _carry_cookies(request, response)
-    request.headers["Authorization"] = token.header
+    request.headers.pop("Authorization", None)
+    if token is not None:
+        request.headers["Authorization"] = token.header
     kwargs = {name: kwargs[name] for name in _SEND if name in kwargs}
     started = time.perf_counter()
     answer = _send(response, request, kwargs)

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
-from .origin import DEFAULT_PORTS, Origin, split_host_port
-from .token import may_be_shown
+from ._origin import DEFAULT_PORTS, Origin, split_host_port
+from ._shown import may_be_shown
 
 
 class HostPattern(NamedTuple):
@@ -30,17 +30,22 @@ class HostPattern(NamedTuple):
             return origin.host.endswith(self.host[1:])
         return origin.host == self.host
 
+    def __str__(self) -> str:
+        scheme = f"{self.scheme}://" if self.scheme else ""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{scheme}{host}" + (f":{self.port}" if self.port else "")
+
 
 @lru_cache(maxsize=256)
 def parse_hosts(hosts: str | tuple[str, ...]) -> tuple[HostPattern, ...]:
     """Read the hosts that tokens may go to; commas separate them in a string.
 
     An entry is like `storage.example.org`, `*.example.org`, `https://host:1094` or
-    `http://localhost:8080`. What is none of these, or would match too much, is a
-    `ValueError`.
+    `http://localhost:8080`. A blank one is passed over. What is none of these, or would
+    match too much, is a `ValueError`.
     """
     entries: Iterable[str] = hosts.split(",") if isinstance(hosts, str) else hosts
-    return tuple(_parse_host(entry.strip()) for entry in entries)
+    return tuple(_parse_host(entry.strip()) for entry in entries if entry.strip())
 
 
 # Below these are parts of an address, or names of many organisations. A country's own
@@ -59,9 +64,7 @@ def _parse_host(entry: str) -> HostPattern:
     wildcard = rest.startswith("*.")
     name = rest[2:] if wildcard else rest
     found = split_host_port(name)
-    if not entry:
-        problem = "it is empty"
-    elif separator and scheme not in DEFAULT_PORTS:
+    if separator and scheme not in DEFAULT_PORTS:
         problem = "the scheme can only be http:// or https://"
     elif re.search(r"[/?#]", rest):
         problem = "give the host only, without a path"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import sys
 from collections.abc import Hashable
 from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
+
+from ._environment import LOG
 
 
 class Memory(dict[Any, Any]):
@@ -48,9 +49,6 @@ said: Memory = Memory(10_000)
 
 def first_time(*key: Hashable) -> bool:
     """Tell whether this is said for the first time, and remember that it was."""
-    # A reason stays the same while time goes on: "expired 5 s ago", "expired 2 min ago".
-    times = r"\d+ (?:s|min|h|days)\b ?"
-    key = tuple(re.sub(times, "", one) if isinstance(one, str) else one for one in key)
     mark = object()
     first = said.setdefault(key, mark) is mark
     if first:
@@ -61,8 +59,14 @@ def first_time(*key: Hashable) -> bool:
 log: logging.Logger = logging.getLogger("requests_scitokens")
 
 
-class _Stderr(logging.Handler):  # whatever stderr is at the time
+class _Stderr(logging.Handler):
+    """Writes to whatever stderr is at the time, and says who speaks."""
+
+    asked = False  #: whether the user asked for it, with the variable
+
     def emit(self, record: logging.LogRecord) -> None:
+        if not self.asked and (record.levelno < logging.WARNING or _is_shown_otherwise()):
+            return
         with suppress(OSError, ValueError, AttributeError):  # full, closed, none
             stderr, line = sys.stderr, f"requests-scitokens: {self.format(record)}\n"
             if stderr is sys.__stderr__ and stderr is not None:
@@ -73,18 +77,26 @@ class _Stderr(logging.Handler):  # whatever stderr is at the time
                 stderr.write(line)
 
 
+def _is_shown_otherwise() -> bool:
+    others = any(handler is not stderr for handler in log.handlers)
+    return others or (log.propagate and bool(logging.root.handlers))
+
+
+#: Where nobody has set up logging, Python would show the bare text of a WARNING.
+stderr: _Stderr = _Stderr()
+log.addHandler(stderr)
+
+
 def show_log(setting: str) -> None:
     """Show the log on stderr, as `REQUESTS_SCITOKENS_LOG` says."""
     setting = setting.strip().lower()
     if setting == "off":
         log.setLevel(logging.CRITICAL + 1)
-    elif setting in ("debug", "info", "warning"):
-        log.setLevel(setting.upper())
-        log.addHandler(_Stderr())
+    elif setting in ("1", "debug", "info", "warning"):
+        log.setLevel("INFO" if setting == "1" else setting.upper())
+        stderr.asked = True
     elif setting:
-        log.warning(
-            "REQUESTS_SCITOKENS_LOG is none of debug, info, warning and off; it is ignored"
-        )
+        log.warning("%s is none of debug, info, warning and off; it is ignored", LOG)
 
 
-show_log(os.environ.get("REQUESTS_SCITOKENS_LOG", ""))
+show_log(os.environ.get(LOG, ""))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import json
 import math
 import re
 import time
 from functools import lru_cache
 from typing import Any
+
+from ._messages import Code, Reason, because
+from ._shown import printable
 
 #: No token is longer than this, in bytes. HTTP servers accept headers of 8 to 64 KiB, so
 #: a longer one could not be sent anyway.
@@ -20,14 +24,14 @@ WHITE_SPACE = " \t\n\v\f\r"
 
 # What is no token, by the first sign of it.
 _FAULTS = {
-    "^(?i:bearer)[ \t]": "the word Bearer is no part of the token",
-    "^[\"']": "it has quotes around it",
-    "^(\ufeff|\xef\xbb\xbf)": "it begins with a byte order mark (BOM)",
-    "^(\xff\xfe|\xfe\xff)": "it is in UTF-16",
-    "[\r\n]": "it has more than one line",
-    f"[{WHITE_SPACE}]": "it has white space inside",
-    "[\0-\x1f\x7f]": "it has a control character inside",
-    "": "it has a character that no token has (RFC 6750 section 2.1)",
+    "^(?i:bearer)[ \t]": Code.WORD_BEARER,
+    "^[\"']": Code.QUOTES,
+    "^(\ufeff|\xef\xbb\xbf)": Code.BYTE_ORDER_MARK,
+    "^(\xff\xfe|\xfe\xff)": Code.UTF_16,
+    "[\r\n]": Code.LINES,
+    f"[{WHITE_SPACE}]": Code.WHITE_SPACE,
+    "[\0-\x1f\x7f]": Code.CONTROLS,
+    "": Code.CHARACTERS,
 }
 
 
@@ -71,34 +75,11 @@ class BearerToken:
     def __repr__(self) -> str:
         return "BearerToken()"
 
-    @staticmethod
-    @lru_cache(maxsize=256)
-    def parse(text: str | bytes) -> BearerToken:
-        """Read a token from text, with white space around it removed.
-
-        Raises `MalformedTokenError` if it is not one by RFC 6750 section 2.1.
-        """
-        if isinstance(text, bytes):
-            text = text.decode("latin-1")  # every byte is a character to judge
-        text = text.strip(WHITE_SPACE)
-        if not text:
-            raise MalformedTokenError("it is empty")
-        if len(text) > LIMIT:
-            raise MalformedTokenError(f"it is longer than {LIMIT} bytes")
-        if not re.fullmatch(r"[A-Za-z0-9\-._~+/]+=*", text):  # b64token
-            faults = [fault for sign, fault in _FAULTS.items() if re.search(sign, text)]
-            raise MalformedTokenError(faults[0])
-        # RFC 7515 section 3.1: three parts, of which the first is a JSON object, so that it
-        # begins with eyJ. An opaque token may be JSON in base64, too, but is all there.
-        if text.startswith("eyJ") and text.count(".") < 2 and _decode_json(text) is None:
-            raise MalformedTokenError("it is cut short")
-        return BearerToken(text, decode_claims(text))
-
     @property
     def whom(self) -> str:
         """The audience in words."""
         entries = [entry or "an audience that cannot be read" for entry in self.audience]
-        return plain(", ".join(entries)) or "any server"
+        return printable(", ".join(entries)) or "any server"
 
     @property
     def scope(self) -> str:
@@ -108,10 +89,33 @@ class BearerToken:
         entries = scope if isinstance(scope, list) else [scope]
         return " ".join(entry for entry in entries if isinstance(entry, str))
 
-    def expired(self) -> str:
-        """Say how long ago it expired; an empty string if it did not."""
-        late = time.time() - self.expires
-        return f"expired {duration(late)} ago" if late >= 0 else ""
+    def expired(self) -> bool:
+        """Tell whether it has expired, by this machine's clock."""
+        return time.time() >= self.expires
+
+
+@lru_cache(maxsize=64)
+def parse(text: str | bytes) -> BearerToken | Reason:
+    """Read a token from text, with white space around it removed.
+
+    What is none by RFC 6750 section 2.1 gives the reason, and no exception: a traceback
+    would hold the text.
+    """
+    if isinstance(text, bytes):
+        text = text.decode("latin-1")  # every byte is a character to judge
+    text = text.strip(WHITE_SPACE)
+    if not text:
+        return because(Code.NOTHING)
+    if len(text) > LIMIT:
+        return because(Code.TOO_LONG, limit=LIMIT)
+    if not re.fullmatch(r"[A-Za-z0-9\-._~+/]+=*", text):  # b64token
+        faults = [fault for sign, fault in _FAULTS.items() if re.search(sign, text)]
+        return because(faults[0])
+    # RFC 7515 section 3.1: three parts, of which the first is a JSON object, so that it
+    # begins with eyJ. An opaque token may be JSON in base64, too, but is all there.
+    if text.startswith("eyJ") and text.count(".") < 2 and _decode_json(text) is None:
+        return because(Code.CUT_SHORT)
+    return BearerToken(text, decode_claims(text))
 
 
 def seconds(claim: object) -> float | None:
@@ -125,16 +129,27 @@ def seconds(claim: object) -> float | None:
     return None if math.isnan(value) else max(0.0, value)
 
 
+#: Claims that cannot be read are no licence: it is for another server.
+UNREADABLE: dict[str, Any] = {"aud": None}
+
+
 def decode_claims(serialized: str) -> dict[str, Any] | None:
-    """Return the claims of a JWT (RFC 7515 section 3.1: three parts), else `None`."""
-    parts = serialized.split(".")
-    if len(parts) != 3:
+    """Return the claims of a JSON Web Token; `None` if it is none.
+
+    That has three parts, the first of them a JSON object (RFC 7515 section 3.1).
+    """
+    first, *others = serialized.split(".")
+    if len(others) != 2:
         return None
-    header, payload = map(_decode_json, parts[:2])
-    return payload if isinstance(header, dict) and isinstance(payload, dict) else None
+    header = _decode_json(first)
+    if not isinstance(header, dict) and header is not ...:
+        return None
+    payload = _decode_json(others[0])
+    return payload if isinstance(payload, dict) else UNREADABLE
 
 
 def _decode_json(part: str) -> object:
+    """Decode a part; `None` if it is no JSON, and `...` if it is more than Python reads."""
     # Python's own decoder leaves out what is not base64, and Python 3.15 warns of the
     # characters of plain base64, which some issuers use.
     if not re.fullmatch("[A-Za-z0-9_+/-]*", part):
@@ -142,44 +157,7 @@ def _decode_json(part: str) -> object:
     standard = part.replace("-", "+").replace("_", "/") + "=" * (-len(part) % 4)
     try:
         return json.loads(base64.b64decode(standard))
-    except (ValueError, RecursionError):  # not base64, UTF-8 or JSON; nested too deep
+    except (binascii.Error, UnicodeDecodeError, json.JSONDecodeError):
         return None
-
-
-def duration(length: float) -> str:
-    """Put a length of time, in seconds, into words, such as "1 h 20 min"."""
-    minutes = int(length // 60)
-    if minutes < 1:
-        return f"{int(length)} s"
-    if minutes < 60:
-        return f"{minutes} min"
-    if minutes < 2 * 24 * 60:
-        return f"{minutes // 60} h {minutes % 60} min".replace(" 0 min", "")
-    return f"{minutes // (24 * 60)} days"
-
-
-def plain(text: str, limit: int = 300) -> str:
-    """Return a stranger's text as it can be shown: one line, not long, no controls."""
-    if len(text) > limit:
-        text = f"{text[:limit]}... ({len(text)} characters)"
-    return "".join(
-        one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text
-    )
-
-
-# A JSON Web Token's first part; or a long run of what opaque tokens consist of, shorter
-# where it has capitals, small letters and digits.
-_SUSPICIOUS = (
-    r"eyJ[A-Za-z0-9_-]{8}|[A-Za-z0-9+=_-]{40}"
-    r"|(?=[a-z0-9+=]*[A-Z])(?=[A-Z0-9+=]*[a-z])(?=[A-Za-z+=]*[0-9])[A-Za-z0-9+=]{20}"
-)
-
-
-def may_be_shown(text: str) -> bool:
-    """Tell whether text that a person set in a variable certainly holds no token."""
-    return text.isprintable() and len(text) <= 200 and not re.search(_SUSPICIOUS, text)
-
-
-def certain_path(text: str) -> str:
-    """Return text that was set in place of a path if it certainly is one, else ""."""
-    return text if text.startswith("/") and may_be_shown(text) else ""
+    except (ValueError, RecursionError):  # an integer that is too long; nested too deep
+        return ...
