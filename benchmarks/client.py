@@ -13,8 +13,7 @@ import requests
 
 def main(package, url, issuer):
     """Send requests, with the handler of `requests_scitokens` or `igwn_auth_utils`."""
-    if issuer:
-        know_the_key(issuer)
+    know_the_key(issuer)
     session = requests.Session()
     session.auth = HANDLERS[package]()
     session.get(url, timeout=60)

@@ -15,13 +15,11 @@ from pathlib import Path
 
 import requests
 from environments import STORAGE
-from requests.auth import AuthBase
+from handlers import Floor, FloorOfTheAutopatch, HeaderAndHook
 from requests.hooks import default_hooks, dispatch_hook
 
-import requests_scitokens.patch as autopatch
 from requests_scitokens import HTTPSciTokenAuth
 
-autopatch.disable()  # importing it switched it on
 TIMEOUT = 60
 #: What Requests hands to a response hook.
 SENT_WITH = {
@@ -33,44 +31,28 @@ SENT_WITH = {
 }
 
 
-def main(rounds, url, xrootd_url):
+def main(rounds, xrootd_url):
     """Measure; without an XRootD its URL is empty."""
-    token = Path(os.environ["XDG_RUNTIME_DIR"], f"bt_u{os.geteuid()}").read_text()
-    header = {"Authorization": f"Bearer {token}"}
-    by_hand, given, found = (
-        HeaderAndHook(token),
-        HTTPSciTokenAuth(token),
-        HTTPSciTokenAuth(),
-    )
-    with patched():
-        patched_session = requests.Session()
-
+    token = own_token()
     handler = {
-        "by hand": (nullcontext, handle(by_hand)),
-        "given": (nullcontext, handle(given)),
-        "found": (nullcontext, handle(found)),
+        "by hand": (nullcontext, handle(HeaderAndHook(token))),
+        "given": (nullcontext, handle(HTTPSciTokenAuth(token))),
+        "floor": (nullcontext, handle(Floor())),
+        "found": (nullcontext, handle(HTTPSciTokenAuth())),
     }
-    session = {
-        "header": (nullcontext, fetch(session_with(headers=header).get, url)),
-        "by hand": (nullcontext, fetch(session_with(auth=by_hand).get, url)),
-        "given": (nullcontext, fetch(session_with(auth=given).get, url)),
-        "found": (nullcontext, fetch(session_with(auth=found).get, url)),
-        "accepted": (token_for_any_server, fetch(session_with(auth=found).get, url)),
-        "patched": (patched, fetch(patched_session.get, url)),
-    }
-    get = {
-        "header": (nullcontext, fetch(requests.get, url, headers=header)),
-        "patched": (patched, fetch(requests.get, url)),
-    }
-    seconds = {
-        **measure("handler", handler, 2 * rounds, 25, time.process_time),
-        **measure("session", session, rounds, 10, time.process_time),
-        **measure("get", get, rounds, 10, time.process_time),
-    }
+    seconds = measure("handler", handler, 2 * rounds, 25, time.process_time)
     if xrootd_url:
+        sessions = {
+            "header": (nullcontext, requests.Session()),
+            "floor": (nullcontext, session_with(Floor())),
+            "found": (nullcontext, session_with(HTTPSciTokenAuth())),
+            "patched floor": (nullcontext, session_with(FloorOfTheAutopatch())),
+            "patched": (patched, patched_session()),
+        }
+        sessions["header"][1].headers["Authorization"] = f"Bearer {token}"
         xrootd = {
-            "header": (nullcontext, fetch(session_with(headers=header).get, xrootd_url)),
-            "found": (nullcontext, fetch(session_with(auth=found).get, xrootd_url)),
+            name: (context, fetch(session, xrootd_url))
+            for name, (context, session) in sessions.items()
         }
         seconds |= measure("xrootd", xrootd, 10 * rounds, 3, time.perf_counter)
     print(json.dumps(seconds))
@@ -94,23 +76,6 @@ def measure(group, ways, rounds, size, clock):
     return {f"{group}/{name}": of_rounds for name, of_rounds in seconds.items()}
 
 
-class HeaderAndHook(AuthBase):
-    """The least that a handler with a response hook can do."""
-
-    def __init__(self, token):
-        self.header = f"Bearer {token}"
-
-    def __call__(self, request):
-        """Set the header, and register the hook."""
-        request.headers["Authorization"] = self.header
-        request.register_hook("response", self.look)
-        return request
-
-    def look(self, response, **_):
-        """Return the response."""
-        return response
-
-
 def handle(auth):
     """Return a function that does what Requests has a handler do for a request."""
     request, response = requests.PreparedRequest(), requests.Response()
@@ -128,43 +93,54 @@ def handle(auth):
     return call
 
 
-def fetch(get, url, **arguments):
+def fetch(session, url):
     """Return a function that fetches the URL."""
 
     def call():
-        assert get(url, timeout=TIMEOUT, **arguments).content == b"hello\n"
+        assert session.get(url, timeout=TIMEOUT).content == b"hello\n"
 
     return call
 
 
-def session_with(*, headers=(), auth=None):
-    """Return a session with these headers, or this handler."""
+def own_token():
+    """Return the token in the file where it is looked for."""
+    path = Path(os.environ["XDG_RUNTIME_DIR"], f"bt_u{os.geteuid()}")
+    return path.read_text()
+
+
+def session_with(auth):
+    """Return a session with this handler."""
     session = requests.Session()
-    session.headers.update(headers)
     session.auth = auth
     return session
 
 
+def patched_session():
+    """Return a session that the autopatch gave its handler."""
+    with patched():
+        return requests.Session()
+
+
 @contextmanager
 def patched():
-    """Have the autopatch switched on."""
+    """Have the autopatch switched on, and leave Requests as it was.
+
+    What a switched-off autopatch leaves there, the header by hand would go through too.
+    """
+    classes = (*requests.Session.__mro__[:-1], *requests.PreparedRequest.__mro__[:-1])
+    before = [(owner, dict(vars(owner))) for owner in classes]
+    import requests_scitokens.patch as autopatch
+
     autopatch.enable()
     try:
         yield
     finally:
         autopatch.disable()
-
-
-@contextmanager
-def token_for_any_server():
-    """Have a token for any server where tokens are found, not one for this server."""
-    before = os.environ["XDG_RUNTIME_DIR"]
-    os.environ["XDG_RUNTIME_DIR"] = str(Path.home() / "any")
-    try:
-        yield
-    finally:
-        os.environ["XDG_RUNTIME_DIR"] = before
+        for owner, methods in before:
+            for name, method in methods.items():
+                if vars(owner)[name] is not method:
+                    setattr(owner, name, method)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), *sys.argv[2:])
+    main(int(sys.argv[1]), sys.argv[2])

@@ -1,7 +1,7 @@
-"""A million requests to ten thousand origins, and the memory of the process meanwhile.
+"""Many requests to ten thousand origins, and the memory of the process meanwhile.
 
 The answers come from an adapter instead of a server, and the requests are copies of one:
-what could grow is in the handler, and the rest would take a quarter of an hour.
+what could grow is in the handler, and the rest would take much longer.
 """
 
 import gc
@@ -21,8 +21,11 @@ ORIGINS = 10_000
 class Challenger(BaseAdapter):
     """Wants a token, as a server does."""
 
+    sent = 0
+
     def send(self, request, **_):
         """Answer with 200, or with a challenge."""
+        self.sent += 1
         response = requests.Response()
         response.status_code = 200 if "Authorization" in request.headers else 401
         response.headers["WWW-Authenticate"] = "Bearer"

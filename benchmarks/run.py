@@ -7,7 +7,6 @@ luck of one process decides.
 """
 
 import argparse
-import http.client
 import json
 import os
 import random
@@ -32,8 +31,8 @@ HERE = Path(__file__).parent
 
 #: How often in each pass: rounds of warm loops (ten times as many with XRootD), turns of
 #: each peer, starts of Python. At last the requests for the memory.
-DEFAULT = {"passes": 5, "loops": 100, "turns": 60, "starts": 200, "sends": 1_000_000}
-QUICK = {"passes": 2, "loops": 20, "turns": 10, "starts": 30, "sends": 100_000}
+DEFAULT = {"passes": 5, "loops": 100, "turns": 60, "starts": 200, "sends": 300_000}
+QUICK = {"passes": 2, "loops": 20, "turns": 10, "starts": 30, "sends": 50_000}
 
 #: The package and the handler in `client.py` of those that need a process of their own.
 PEERS = {
@@ -76,27 +75,27 @@ def measure(amounts):
         tempfile.TemporaryDirectory() as directory,
         Issuer() as issuer,
         nullcontext() if missing else xrootd.XRootD(issuer) as storage,
-        server() as ports,
     ):
         home = Path(directory)
         variables = environments.clean_variables(home)
-        url, other_url = (f"http://127.0.0.1:{port}/hello.txt" for port in ports)
-        servers = [url, environments.STORAGE] + ([] if missing else [storage.audience])
-        write_tokens(home, issuer, servers)
+        named = variables | {"XDG_RUNTIME_DIR": str(home / "named")}
+        servers = [environments.STORAGE] + ([] if missing else [storage.audience])
+        write_credentials(home, issuer, servers)
         xrootd_url = "" if missing else store(storage)
+        counts = run("counts.py", named)
         pythons = starts.make_environments(home)
         for number in range(1, amounts["passes"] + 1):
             say(f"pass {number} of {amounts['passes']}")
-            seconds = measure_loops(variables, amounts["loops"], url, xrootd_url)
-            seconds |= measure_peers(variables, amounts["turns"], url, issuer.url)
+            seconds = run("loops.py", named, amounts["loops"], xrootd_url)
+            with server(home / "server.pem") as url:
+                seconds |= measure_peers(variables, amounts["turns"], url, issuer.url)
             seconds |= starts.measure(pythons, variables, amounts["starts"])
             passes.append(seconds)
-        trips = count_trips(variables, other_url)
         say(f"memory, {amounts['sends']:,} requests")
-        memory = measure_memory(variables, amounts["sends"])
+        memory = run("memory.py", variables, amounts["sends"])
     return {
         "passes": passes,
-        "trips": trips,
+        "counts": counts,
         "memory": memory,
         "missing": missing,
         "versions": {name: environments.versions(name) for name in ("ours", "igwn")},
@@ -107,17 +106,19 @@ def measure(amounts):
 
 
 @contextmanager
-def server():
-    """Run the server; its two ports."""
-    command = [sys.executable, HERE / "server.py", "2"]
+def server(certificate):
+    """Run the server; its URL."""
+    command = [sys.executable, HERE / "server.py", certificate]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as process:
-        yield json.loads(process.stdout.readline())
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+        yield f"https://localhost:{int(process.stdout.readline())}/hello.txt"
 
 
-def write_tokens(home, issuer, servers):
-    """Write a token for these servers, one for any server, and the issuer's key."""
+def write_credentials(home, issuer, servers):
+    """Write a token for these servers, one for any, the keys and the certificates."""
     issuer.write_ca(home / "ca.pem")
+    certificate = issuer.ca.issue_cert("localhost").private_key_and_cert_chain_pem
+    certificate.write_to_path(home / "server.pem")
     (home / "key.pem").write_bytes(issuer.public_key)
     for kind, audience in {"named": servers, "any": "ANY"}.items():
         path = home / kind / f"bt_u{os.geteuid()}"
@@ -134,17 +135,6 @@ def store(storage):
     return f"{storage.url}/hello.txt"
 
 
-def measure_loops(variables, rounds, url, xrootd_url):
-    """Return the seconds of what can be measured in one process."""
-    home = Path(variables["HOME"])
-    variables = {
-        **variables,
-        "XDG_RUNTIME_DIR": str(home / "named"),
-        "REQUESTS_CA_BUNDLE": str(home / "ca.pem"),
-    }
-    return run("loops.py", variables, rounds, url, xrootd_url)
-
-
 def measure_peers(variables, turns, url, issuer):
     """Return the CPU seconds of one request with each package."""
     seconds = {name: [] for name in PEERS}
@@ -159,21 +149,9 @@ def measure_peers(variables, turns, url, issuer):
     return seconds
 
 
-def count_trips(variables, url):
-    """Return how often 1,000 requests that wait for a challenge are sent."""
-    with client("ours", "challenged", variables, url, "") as send:
-        send(999)  # after the first one
-    connection = http.client.HTTPConnection(url.split("/")[2])
-    connection.request("GET", "/count")
-    trips = int(connection.getresponse().read())
-    connection.close()
-    return trips
-
-
 @contextmanager
 def client(environment, handler, variables, url, issuer):
     """Start a client; a function that has it send requests, and returns its CPU seconds."""
-    variables = {**variables, "XDG_RUNTIME_DIR": str(Path(variables["HOME"]) / "any")}
     command = [environments.python(environment), HERE / "client.py", handler, url, issuer]
     pipe = subprocess.PIPE
 
@@ -186,12 +164,6 @@ def client(environment, handler, variables, url, issuer):
     ) as process:
         assert process.stdout.readline() == "ready\n", environment
         yield send
-
-
-def measure_memory(variables, sends):
-    """Return the memory at several moments."""
-    variables = {**variables, "XDG_RUNTIME_DIR": str(Path(variables["HOME"]) / "any")}
-    return run("memory.py", variables, sends)
 
 
 def run(script, variables, *arguments):

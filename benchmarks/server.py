@@ -1,13 +1,12 @@
-"""The cheapest server that can challenge: what is measured is the client.
+"""The cheapest https server that can challenge: what is measured is the client.
 
-HTTP/1.1 with kept connections on plain sockets. It wants `Authorization: Bearer` and does
-not look at the token. How many requests a port has had is at its `/count`, and starts
-anew once that was read.
+HTTP/1.1 with kept connections on bare TLS. It wants `Authorization: Bearer` and does not
+look at the token.
 """
 
-import json
 import selectors
 import socket
+import ssl
 import sys
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello\n"
@@ -16,31 +15,30 @@ CHALLENGE = (
 )
 
 
-def main(origins):
-    """Serve on this many ports of loopback, until standard input ends."""
+def main(certificate):
+    """Serve on a port of loopback, which is printed, until standard input ends."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
     selector = selectors.DefaultSelector()
-    address = ("127.0.0.1", 0)
-    listeners = [socket.create_server(address, backlog=128) for _ in range(origins)]
-    for listener in listeners:
-        selector.register(listener, selectors.EVENT_READ)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+    selector.register(listener, selectors.EVENT_READ)
     selector.register(sys.stdin, selectors.EVENT_READ)
-    print(json.dumps([listener.getsockname()[1] for listener in listeners]), flush=True)
-    listening, received, counts = set(listeners), {}, {}
+    print(listener.getsockname()[1], flush=True)
+    received = {}
     while True:
         for key, _ in selector.select():
             source = key.fileobj
             if source is sys.stdin:
                 return
-            if source in listening:
-                client = source.accept()[0]
+            if source is listener:
+                client = tls.wrap_socket(source.accept()[0], server_side=True)
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 received[client] = b""
-                counts.setdefault(client.getsockname(), 0)
                 selector.register(client, selectors.EVENT_READ)
                 continue
             try:
                 data = source.recv(65536)
-            except ConnectionError:
+            except OSError:
                 data = b""
             if not data:
                 selector.unregister(source)
@@ -48,20 +46,10 @@ def main(origins):
                 source.close()
                 continue
             head = received[source] = received[source] + data
-            if not head.endswith(b"\r\n\r\n"):
-                continue
-            received[source], port = b"", source.getsockname()
-            if head.startswith(b"GET /count "):
-                body = str(counts[port]).encode()
-                size = str(len(body)).encode()
-                source.sendall(
-                    b"HTTP/1.1 200 OK\r\nContent-Length: " + size + b"\r\n\r\n" + body
-                )
-                counts[port] = 0
-                continue
-            counts[port] += 1
-            source.sendall(OK if b"\r\nAuthorization: Bearer " in head else CHALLENGE)
+            if head.endswith(b"\r\n\r\n"):
+                received[source] = b""
+                source.sendall(OK if b"\r\nAuthorization: Bearer " in head else CHALLENGE)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(sys.argv[1])

@@ -11,17 +11,12 @@ SESSION = "import requests; requests.Session()"
 SESSION_AND_WRAPT = "import requests, wrapt; requests.Session()"
 
 ON = {"REQUESTS_SCITOKENS_AUTOPATCH": "1"}
-# The least that a start-up file with a switch can do: look at a variable, and import an
-# empty module.
-LEAST = 'import os; os.environ.get("REQUESTS_SCITOKENS_AUTOPATCH") and __import__("empty")'
 
 #: What is started: which start-up file there is, the variables, and the program. The
 #: programs that import Requests take ten times as long, and are started less often.
 STARTS = {
     "pass/none": ("none", {}, NOTHING),
-    "pass/least off": ("least", {}, NOTHING),
     "pass/off": ("ours", {}, NOTHING),
-    "pass/least on": ("least", ON, NOTHING),
     "pass/on": ("ours", ON, NOTHING),
 }
 SLOW_STARTS = {
@@ -39,13 +34,12 @@ def make_environments(home):
     shared = environments.site_packages(environments.HOME / "ours")
     ours = shared.joinpath("requests_scitokens.pth").read_text()
     pythons = {}
-    for name, text in {"none": None, "least": LEAST, "ours": ours}.items():
+    for name, text in {"none": None, "ours": ours}.items():
         venv.create(home / name, symlinks=True)
         packages = environments.site_packages(home / name)
         for path in shared.iterdir():
             if path.suffix != ".pth":
                 packages.joinpath(path.name).symlink_to(path)
-        packages.joinpath("empty.py").touch()
         if text is not None:
             packages.joinpath("requests_scitokens.pth").write_text(text)
         pythons[name] = str(home / name / "bin" / "python")
