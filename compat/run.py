@@ -147,6 +147,32 @@ SUITES = (
         ("flask", "freezegun", "pyopenssl", "pytest<9", "pytest-localserver", "requests"),
         ("tests/transport/test_requests.py",),
     ),
+    Suite(
+        "zeep",
+        (
+            *("freezegun", "httpx", "pretend", "pytest-asyncio", "pytest-httpx"),
+            *("requests-mock", "xmlsec"),
+        ),
+        python=(3, 10),
+    ),
+    # pandas 3.1 warns of what it does, and its tests make errors of warnings.
+    Suite("siphon", ("netCDF4", "pandas<3.1", "vcrpy", "xarray"), python=(3, 11)),
+    Suite(
+        "twine",
+        ("build", "pretend", "pytest-socket", "readme-renderer<46"),
+        # Those clone a repository, and upload to real servers.
+        ("tests", "--disable-socket", "--ignore=tests/test_integration.py"),
+        python=(3, 10),
+    ),
+    Suite(
+        "python-gitlab",
+        (
+            *("anyio", "build", "gql[httpx]", "pytest-console-scripts", "PyYAML"),
+            *("responses", "respx", "trio"),
+        ),
+        ("tests/unit",),  # the others start a GitLab in a container
+        python=(3, 10),
+    ),
     Suite("igwn-auth-utils", ("requests-mock",), ("igwn_auth_utils",)),
     Suite("gwdatafind", ("requests-mock",), ("gwdatafind",)),
     Suite(
