@@ -3,7 +3,7 @@
 Each suite runs unpatched and patched in several ways (`MODES`), and each test must end as
 it does unpatched. The suite of requests-scitokens 0.2.1 runs once, with this package in
 its place, and must pass; so must, in every mode, what is built on that version, and the
-tests in the folders here. See README.md.
+tests in the folders here. Those of clients compare what is sent. See README.md.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ MODES = {
     "any": Mode("ANY", patched=True, hosts=ELSEWHERE),
     "no-hosts": Mode("ANY", patched=True),
     "replaced": Mode(),
+    "alone": Mode(),  # the tests themselves start programs, patched or not
 }
 PATCHED = tuple(name for name, mode in MODES.items() if mode.patched)
 
@@ -147,6 +148,32 @@ SUITES = (
         ("flask", "freezegun", "pyopenssl", "pytest<9", "pytest-localserver", "requests"),
         ("tests/transport/test_requests.py",),
     ),
+    Suite(
+        "zeep",
+        (
+            *("freezegun", "httpx", "pretend", "pytest-asyncio", "pytest-httpx"),
+            *("requests-mock", "xmlsec"),
+        ),
+        python=(3, 10),
+    ),
+    # pandas 3.1 warns of what it does, and its tests make errors of warnings.
+    Suite("siphon", ("netCDF4", "pandas<3.1", "vcrpy", "xarray"), python=(3, 11)),
+    Suite(
+        "twine",
+        ("build", "pretend", "pytest-socket", "readme-renderer<46"),
+        # Those clone a repository, and upload to real servers.
+        ("tests", "--disable-socket", "--ignore=tests/test_integration.py"),
+        python=(3, 10),
+    ),
+    Suite(
+        "python-gitlab",
+        (
+            *("anyio", "build", "gql[httpx]", "pytest-console-scripts", "PyYAML"),
+            *("responses", "respx", "trio"),
+        ),
+        ("tests/unit",),  # the others start a GitLab in a container
+        python=(3, 10),
+    ),
     Suite("igwn-auth-utils", ("requests-mock",), ("igwn_auth_utils",)),
     Suite("gwdatafind", ("requests-mock",), ("gwdatafind",)),
     Suite(
@@ -159,9 +186,22 @@ SUITES = (
         must_pass=True,
         python=(3, 11),
     ),
+    Suite(
+        "other-clients",
+        (
+            *("fts3", "pyvo", "rucio-clients", "trustme", "tuspy", "webdavclient3"),
+            str(HERE / "clients" / "m2crypto"),
+        ),
+        ("clients",),
+        modes=("alone",),
+        here="clients",
+        of_others=False,
+        must_pass=True,
+        python=(3, 10),
+    ),
 )
 QUICK = (
-    *("requests-scitokens", "requests-pelican", "igwn-clients"),
+    *("requests-scitokens", "requests-pelican", "igwn-clients", "other-clients"),
     *("requests", "requests-mock", "responses", "google-auth"),
 )
 

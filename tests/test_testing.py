@@ -19,12 +19,15 @@ from pathlib import Path
 import jwt
 import pytest
 import requests
+from requests.adapters import HTTPAdapter
 from scitokens import Enforcer, SciToken
+from urllib3.util import Retry
 
 from requests_scitokens import testing
 from requests_scitokens.testing import (
     ANSWERS,
     Answer,
+    Fault,
     Issuer,
     ProtectedServer,
     Received,
@@ -516,6 +519,157 @@ def test_a_redirect_can_carry_the_token(make, send, issuer, url, separator):
     assert response.headers["Location"] == url
 
 
+# --- what goes wrong
+
+
+@pytest.mark.parametrize(
+    ("fault", "fields"),
+    [
+        (Fault(503), []),
+        (Fault(503, retry_after=0), ["0"]),
+        (Fault(429, retry_after=120), ["120"]),
+        (Fault(429, "Wed, 21 Oct 2026 07:28:00 GMT"), ["Wed, 21 Oct 2026 07:28:00 GMT"]),
+    ],
+)
+def test_a_server_can_be_busy_and_stores_nothing_then(make, send, issuer, fault, fields):
+    server, token = make(), issuer.mint("write:/")
+    server.faults = [fault]
+    response = send("PUT", f"{server.url}/new", token, data=b"body")
+    assert response.status_code == fault.status
+    assert response.raw.headers.getlist("Retry-After") == fields
+    assert server.files == {"/file": b"content"}
+    assert send("PUT", f"{server.url}/new", token, data=b"body").status_code == 201
+    assert server.files["/new"] == b"body"
+    assert [(one.status, one.body) for one in server.received] == [
+        (fault.status, b"body"),
+        (201, b"body"),
+    ]
+    assert len({one.connection for one in server.received}) == 1
+
+
+def test_a_librarys_retries_can_be_tested(make, issuer, authority):
+    server, token = make(), issuer.mint("write:/")
+    server.faults = [
+        Fault(503, retry_after=0),
+        Fault(429),
+        Fault(hang_up="before"),
+        Fault(hang_up="after"),
+    ]
+    with requests.Session() as session:
+        session.trust_env = False
+        retries = Retry(4, status_forcelist=[429, 503])
+        session.mount("https://", HTTPAdapter(max_retries=retries))
+        headers = {"Authorization": f"Bearer {token}"}
+        options = {"headers": headers, "verify": authority, "timeout": 30}
+        response = session.put(f"{server.url}/new", b"body", **options)
+    # Where the answer was missing, the file was there already.
+    assert response.status_code == 204
+    assert [one.status for one in server.received] == [503, 429, 0, 0, 204]
+    assert server.files["/new"] == b"body"
+    connections = [one.connection for one in server.received]
+    assert connections[0] == connections[1] == connections[2]
+    assert len(set(connections)) == 3
+
+
+@pytest.mark.parametrize("tls", [True, False])
+@pytest.mark.parametrize(
+    ("when", "body", "stored"), [("before", b"", False), ("after", b"body", True)]
+)
+def test_a_server_can_hang_up(make, send, issuer, tls, when, body, stored):
+    server, token = make(tls=tls), issuer.mint("write:/")
+    server.faults = [Fault(hang_up=when)]
+    with pytest.raises(requests.ConnectionError):
+        send("PUT", f"{server.url}/new", token, data=b"body")
+    (received,) = server.received
+    assert (received.body, received.status) == (body, 0)
+    assert ("/new" in server.files) is stored
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "size", "part"),
+    [
+        (Fault(hang_up="halfway"), 200, 7, b"con"),
+        (Fault(503, hang_up="halfway"), 503, 8, b"not "),
+    ],
+)
+def test_a_server_can_hang_up_halfway_through_its_answer(
+    make, authority, issuer, fault, status, size, part
+):
+    server = make()
+    server.faults = [fault]
+    token = {"Authorization": f"Bearer {issuer.mint()}"}
+    with connect(server, authority) as connection:
+        connection.request("GET", "/file", headers=token)
+        response = connection.getresponse()
+        assert response.status == status
+        assert response.headers["Content-Length"] == str(size)
+        with pytest.raises(http.client.IncompleteRead) as caught:
+            response.read()
+    assert caught.value.partial == part
+    assert [one.status for one in server.received] == [status]
+
+
+def test_a_server_can_be_slow(make, send, issuer):
+    server = make()
+    server.faults = [Fault(delay=0.3)]
+    started = time.monotonic()
+    assert send("GET", f"{server.url}/file", issuer.mint()).content == b"content"
+    assert time.monotonic() - started >= 0.3
+
+
+def test_a_server_can_be_too_slow_and_is_closed_all_the_same(make, send):
+    server = make()
+    server.faults = [Fault(delay=300)]
+    with pytest.raises(requests.exceptions.ReadTimeout):
+        send("PUT", f"{server.url}/new", data=b"body", timeout=(30, 0.2))
+    (received,) = server.received
+    assert (received.body, received.status) == (b"body", 0)
+    started = time.monotonic()
+    server.close()
+    assert time.monotonic() - started < 5
+
+
+def test_each_request_takes_the_first_fault_whatever_its_token(make, send, issuer):
+    server, asked = make(), []
+    server.rejects = asked.append
+    server.faults = [Fault(), Fault(503)]
+    url, token = f"{server.url}/file", issuer.mint()
+    assert send("GET", url).status_code == 401  # Fault() is none
+    assert send("GET", url, token).status_code == 503
+    assert asked == []
+    assert send("GET", url, token).status_code == 200
+    assert server.faults == []
+
+
+def test_many_requests_at_a_time_take_each_fault_once(make, send):
+    server = make(protected=False)
+    server.faults = [Fault(503)] * 5
+    statuses = []
+    threads = [
+        threading.Thread(
+            target=lambda: statuses.append(send("GET", f"{server.url}/file").status_code)
+        )
+        for _ in range(20)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(statuses) == [200] * 15 + [503] * 5
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"hang_up": "during"}, "hang_up='during' is none of before, after, halfway"),
+        ({"retry_after": 1}, r"retry_after needs a status: Fault\(503, retry_after=1\)"),
+    ],
+)
+def test_a_fault_that_means_nothing_is_an_error(options, message):
+    with pytest.raises(ValueError, match=message):
+        Fault(**options)
+
+
 # --- HTTP
 
 
@@ -737,6 +891,24 @@ def test_it_can_be_started_by_hand(tmp_path, directory, number):
     assert done.stdout.startswith("hello")
     assert process.returncode == 0
     assert not Path(exports[0].partition("=")[2]).exists()
+
+
+def test_the_one_started_by_hand_can_fail_first(send):
+    command = [sys.executable, "-m", "requests_scitokens.testing"]
+    command += ["--fault", "503", "--fault", "hang-up"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            url, authority, _ = [process.stdout.readline().rstrip("\n") for _ in range(3)]
+            verify = authority.partition("=")[2]
+            response = send("GET", url, verify=verify)
+            assert response.status_code == 503
+            assert response.headers["Retry-After"] == "1"
+            with pytest.raises(requests.ConnectionError):
+                send("GET", url, verify=verify)
+            assert send("GET", url, verify=verify).status_code == 401
+        finally:
+            process.terminate()
+    assert process.returncode == 0
 
 
 def test_what_is_no_directory_is_bad_usage(capsys, tmp_path):

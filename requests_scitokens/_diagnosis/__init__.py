@@ -92,8 +92,7 @@ def _signature(token: BearerToken | None) -> tuple[bool, str]:
     if token is None:
         return False, "there is no token to verify"
     try:
-        # Any keyword makes it verify.
-        scitoken = as_scitoken(token, {"insecure": False})
+        scitoken = as_scitoken(token, {"insecure": False})  # any keyword has it verify
     except Exception as error:  # noqa: BLE001, from several libraries
         problem = hide(f"{type(error).__name__}: {error}", [token.serialized])
         return False, f"not verified: {printable(problem)}"

@@ -57,11 +57,10 @@ def _main_parts(facts: Fact) -> list[tuple[str, list[str]]]:
     if "url" in facts:
         now, *ways = facts["url"]["ways"]
         said = CHOSEN if "With auth=" in facts["verdict"] else ""
-        others = [one for one in ways if one["action"] != now["action"]]
-        shown = [
-            f"   {one['way']}: {one['action']}" for one in others if one["way"] != said
-        ]
-        lines = [line for one in shown for line in _wrap(one, 5)]
+        lines = []
+        for way in ways:
+            if way["action"] != now["action"] and way["way"] != said:
+                lines += _wrap(f"   {way['way']}: {way['action']}", 5)
         parts.append(("Other ways in", [*lines, _OTHER_LIBRARIES]))
     return parts
 

@@ -40,9 +40,8 @@ def of_token(found: Found, hosts_problem: str, *, on: bool) -> Verdict:
     at = Situation(chosen=False, hosts=HTTPSciTokenAuth()._hosts())
     lists = judge(found.token, at).reason
     todo = [text(lists)] if on and lists.code is Code.AUTOPATCH_LISTS else []
-    return Verdict(
-        True, f"T{found.name[1:]} can be used.", None, [*todo, "add a URL to learn more"]
-    )
+    sentence = f"T{found.name[1:]} can be used."
+    return Verdict(True, sentence, None, [*todo, "add a URL to learn more"])
 
 
 def of_ways(ways: list[Way], url: str) -> Verdict:

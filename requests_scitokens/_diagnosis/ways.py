@@ -93,7 +93,7 @@ def _ask(
     name: str, session: requests.Session, handler: HTTPSciTokenAuth, method: str, url: str
 ) -> Way:
     """Let the session prepare the request, and the handler decide about it."""
-    action, request = "", None
+    action = ""
     try:
         request = session.prepare_request(requests.Request(method, url))
     except TokenNotFoundError as error:

@@ -14,7 +14,16 @@ except ImportError:
     ) from None
 
 from .answers import ANSWERS, Answer
+from .faults import Fault
 from .issuer import Issuer
 from .protected import ProtectedServer, Received, Redirect
 
-__all__ = ["ANSWERS", "Answer", "Issuer", "ProtectedServer", "Received", "Redirect"]
+__all__ = [
+    "ANSWERS",
+    "Answer",
+    "Fault",
+    "Issuer",
+    "ProtectedServer",
+    "Received",
+    "Redirect",
+]

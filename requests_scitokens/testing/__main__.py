@@ -12,7 +12,15 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from . import ANSWERS, Issuer, ProtectedServer
+from . import ANSWERS, Fault, Issuer, ProtectedServer
+
+#: What `--fault` may name.
+FAULTS = {
+    "429": Fault(429, retry_after=1),
+    "503": Fault(503, retry_after=1),
+    "hang-up": Fault(hang_up="before"),
+    "slow": Fault(delay=5),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,6 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--answer", choices=sorted(ANSWERS), default="bearer", help="how it refuses"
     )
+    parser.add_argument(
+        "--fault",
+        choices=FAULTS,
+        action="append",
+        default=[],
+        help="what goes wrong with the first request; if given again, with the next one",
+    )
     options = parser.parse_args(arguments)
     if options.directory is not None and not options.directory.is_dir():
         parser.error(f"DIR: {options.directory} is not a directory")
@@ -48,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ProtectedServer(issuer, files, answer=options.answer) as server,
     ):
         certificate, token = Path(folder, "ca.pem"), Path(folder, "token")
+        server.faults.extend(FAULTS[name] for name in options.fault)
         server.write_ca(certificate)
         token.touch(mode=0o600)
         token.write_text(issuer.mint("read:/ write:/", audience=server.url, lifetime=86400))

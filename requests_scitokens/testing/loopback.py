@@ -10,7 +10,7 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import ThreadingTCPServer
-from threading import Thread
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import trustme
@@ -83,8 +83,17 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
 
-    def reply(self, status: int, body: bytes = b"", *fields: tuple[str, str]) -> None:
-        """Send a whole response in one write: two would wait for each other (Nagle)."""
+    def reply(
+        self,
+        status: int,
+        body: bytes = b"",
+        *fields: tuple[str, str],
+        sent: int | None = None,
+    ) -> None:
+        """Send a response in one write: two would wait for each other (Nagle).
+
+        With `sent`, no more of the body goes out than that many bytes.
+        """
         lines = [f"{self.protocol_version} {status} {self.responses.get(status, ['?'])[0]}"]
         lines += [f"{name}: {value}" for name, value in fields]
         if status != 204:  # RFC 9110 section 8.6
@@ -92,7 +101,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.close_connection:
             lines.append("Connection: close")
         head = "\r\n".join([*lines, "", ""]).encode("latin-1")
-        self.wfile.write(head if self.command == "HEAD" else head + body)
+        self.wfile.write(head if self.command == "HEAD" else head + body[:sent])
 
     def body(self) -> bytes:
         """Read the request's body, in either form; hang up if it is not a whole one."""
@@ -125,6 +134,7 @@ class Server(ABC):
         if context is not None:
             ca.issue_cert(host).configure_cert(context)
         self._listener = _Listener(self, context)
+        self._closing = Event()
         port = self._listener.server_address[1]
         self.url: str = f"http{'s' if tls else ''}://{host}:{port}"
         self._thread = Thread(
@@ -138,6 +148,7 @@ class Server(ABC):
 
     def close(self) -> None:
         """Hang up on everybody, and stop; also done at the end of a `with` block."""
+        self._closing.set()
         if self._thread.is_alive():
             self._listener.shutdown()
             self._thread.join()

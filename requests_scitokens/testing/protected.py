@@ -5,6 +5,7 @@ from __future__ import annotations
 import mimetypes
 import re
 from collections.abc import Callable, Mapping, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass
 from email.message import Message
 from functools import lru_cache
@@ -20,6 +21,7 @@ from scitokens.scitokens import ValidationFailure
 
 from .answers import ANSWERS, Answer
 from .directory import Directory
+from .faults import Fault
 from .issuer import Issuer
 from .loopback import Handler, Server
 
@@ -44,7 +46,8 @@ class Received:
     query: str
     headers: Message[str, str]  #: its names in any case
     body: bytes = b""
-    status: int = 0  #: what it was answered with
+    status: int = 0  #: what it was answered with; 0 if it was not
+    connection: int = 0  #: the client's port, the same for all requests of a connection
 
     @property
     def authorization(self) -> str | None:
@@ -124,6 +127,8 @@ class ProtectedServer(Server):
         Every request so far.
     redirects : dict
         A `Redirect` for each path that is somewhere else; needs no token.
+    faults : list of Fault
+        What goes wrong: each request takes the first one out of the list.
     rejects : set of str, or callable
         Tokens that are refused although they are good; a function is asked.
 
@@ -162,6 +167,7 @@ class ProtectedServer(Server):
         )
         self.received: list[Received] = []
         self.redirects: dict[str, Redirect] = {}
+        self.faults: list[Fault] = []
         self.rejects: set[str] | Callable[[str], bool] = set()
         self.protected = protected
         self._issuer = issuer
@@ -171,31 +177,57 @@ class ProtectedServer(Server):
 
     def _answer(self, handler: Handler) -> None:
         path, _, query = handler.path.partition("?")
-        request = Received(handler.command, unquote(path), query, handler.headers)
-        refusal, redirect = self._judge(request), self.redirects.get(request.path)
-        if refusal is not None and self._refusal.closes:
+        port = handler.client_address[1]
+        request = Received(
+            handler.command, unquote(path), query, handler.headers, connection=port
+        )
+        fault = self._next_fault()
+        refusal = None if fault.status else self._judge(request)
+        refused_unread = refusal is not None and self._refusal.closes
+        if refused_unread or fault.hang_up:
             handler.close_connection = True
-        else:
+        if not refused_unread and fault.hang_up != "before":
             request.body = handler.body()
+        self.received.append(request)  # before the client can look
+        self._closing.wait(fault.delay)
+        if fault.hang_up == "before":
+            return
+        if fault.status:
+            status, body, fields = fault.status, b"not now\n", _fields_of(fault)
+        else:
+            status, body, fields = self._respond(request, refusal)
+        if fault.hang_up == "after":
+            return
+        request.status = status
+        sent = len(body) // 2 if fault.hang_up == "halfway" else None
+        handler.reply(status, body, *fields, sent=sent)
+
+    def _next_fault(self) -> Fault:
+        with suppress(IndexError):  # several requests may come at the same time
+            return self.faults.pop(0)
+        return Fault()
+
+    def _respond(
+        self, request: Received, refusal: tuple[int, tuple[str, ...]] | None
+    ) -> tuple[int, bytes, list[tuple[str, str]]]:
+        """Return the status, body and fields of the usual answer."""
+        redirect = self.redirects.get(request.path)
         if redirect is not None:
             url = redirect.url
             if redirect.copy_token and request._token:
                 separator = "&" if "?" in url else "?"
                 url += f"{separator}authz={quote(request._token, safe='')}"
-            status, body, fields = redirect.status, b"", [("Location", url)]
-        elif refusal is not None:
-            status, body = refusal[0], self._refusal.body
-            fields = [("WWW-Authenticate", challenge) for challenge in refusal[1]]
-            fields.append(("Content-Type", self._refusal.content_type))
-            if self._refusal.cookie:
-                fields.append(("Set-Cookie", self._refusal.cookie))
-            if status == 302 and self._refusal.login:
-                fields.append(("Location", self._refusal.login))
-        else:
-            status, body, fields = self._serve(request)
-        request.status = status
-        self.received.append(request)  # before the client can look
-        handler.reply(status, body, *fields)
+            return redirect.status, b"", [("Location", url)]
+        if refusal is None:
+            return self._serve(request)
+        status, challenges = refusal
+        fields = [("WWW-Authenticate", challenge) for challenge in challenges]
+        fields.append(("Content-Type", self._refusal.content_type))
+        if self._refusal.cookie:
+            fields.append(("Set-Cookie", self._refusal.cookie))
+        if status == 302 and self._refusal.login:
+            fields.append(("Location", self._refusal.login))
+        return status, self._refusal.body, fields
 
     def _judge(self, request: Received) -> tuple[int, tuple[str, ...]] | None:
         """Return the refusal's status and challenges, if it is one."""
@@ -258,6 +290,13 @@ class ProtectedServer(Server):
         says = f"bytes {wanted.start}-{wanted.stop - 1}/{len(content)}"
         part = content[wanted.start : wanted.stop]
         return 206, part, [*fields, ("Content-Range", says)]
+
+
+def _fields_of(fault: Fault) -> list[tuple[str, str]]:
+    fields = [("Content-Type", "text/plain")]
+    if fault.retry_after is not None:
+        fields.append(("Retry-After", str(fault.retry_after)))
+    return fields
 
 
 def _range(field: str, size: int) -> range | None:
