@@ -21,6 +21,7 @@ from ._policy import Situation
 from ._resend import rewound
 from ._token import BearerToken, MalformedTokenError, parse
 from ._token_file import is_path
+from .utils import serialize_token
 
 if TYPE_CHECKING:
     from scitokens import SciToken
@@ -437,32 +438,6 @@ def strings(value: str | Iterable[str] | None, what: str) -> tuple[str, ...]:
     if not all(isinstance(string, str) for string in found):
         raise TypeError(f"{what} takes a string or a list of strings")
     return found
-
-
-def serialize_token(token: SciToken | str | bytes) -> str:
-    """Return a token as text: as it was serialised, or serialised now.
-
-    Parameters
-    ----------
-    token : scitokens.SciToken, str or bytes
-        The token.
-
-    Raises
-    ------
-    ValueError
-        If it is a `SciToken` with neither text nor private key.
-    """
-    if isinstance(token, str):
-        return token
-    if isinstance(token, bytes):
-        return token.decode("latin-1")
-    text = getattr(token, "_serialized_token", None)
-    if not text and not getattr(token, "_key", True):
-        raise ValueError(
-            "the SciToken has not been serialised and holds no private key to do so; "
-            "give the key to SciToken(key=...), or a serialised token"
-        )
-    return serialize_token(text or token.serialize())
 
 
 def as_scitoken(token: BearerToken, discover_kwargs: dict[str, Any]) -> SciToken:

@@ -244,6 +244,7 @@ def drive_servers(output, issuer, server):
     )
     output.drive("Redirect", lambda: server.redirects)
     output.drive("Answer", lambda: testing.ANSWERS)
+    output.drive("Fault", lambda: testing.Fault(503))
 
 
 KINDS = ["named", "unbound", "elsewhere", "expired", "opaque", "malformed"]

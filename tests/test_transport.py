@@ -154,12 +154,12 @@ def test_a_refusal_that_breaks_off_is_answered_all_the_same(serve):
     handler = server._listener.RequestHandlerClass
     really = handler.reply
 
-    def reply(self, status, body=b"", *fields):
+    def reply(self, status, body=b"", *fields, **kwargs):
         if status == 401:
             self.close_connection = True
             self.wfile.write(b"HTTP/1.1 401 No\r\nContent-Length: 9\r\n\r\nshort")
         else:
-            really(self, status, body, *fields)
+            really(self, status, body, *fields, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(handler, "reply", reply)

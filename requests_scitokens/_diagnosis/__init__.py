@@ -77,7 +77,7 @@ def diagnose(
         facts["tries"] = [without.fact(with_token=False), ours.fact(with_token=True)]
         verdict = of_trials(ways, without, ours, url, on=on)
     facts["usable"], facts["verdict"], facts["code"], todo = verdict
-    about = steps(found, seen)
+    about = steps(found, seen, todo)
     facts["advice"] = [*about, *todo] if found.token else [*todo, *about]
     if verify:
         verified, facts["signature"] = _signature(found.token)

@@ -66,8 +66,8 @@ def describe(seen: Seen) -> Fact:
     return {**place, **{name: part for name, part in parts.items() if part}}
 
 
-def steps(found: Found, seen: list[Seen]) -> list[str]:
-    """Say what to do about the places, beside the reason why there is no token."""
+def steps(found: Found, seen: list[Seen], said: list[str]) -> list[str]:
+    """Say what to do about the places, beside what is said already."""
     todo: list[str] = []
     for lookup, reason, decides in seen:
         why = reason.with_(place=lookup.name)
@@ -85,7 +85,7 @@ def steps(found: Found, seen: list[Seen]) -> list[str]:
                 "HTCondor has put a file here without a token in it: ask your pool whether "
                 "you may use this service, for example whether you are in its group"
             )
-        elif why != found.reason and advice(why):
+        elif advice(why) and f"{lookup.name}: {advice(why)}" not in said:
             todo.append(full(why))
     return todo
 

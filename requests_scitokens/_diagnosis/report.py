@@ -54,6 +54,9 @@ def _main_parts(facts: Fact) -> list[tuple[str, list[str]]]:
         for one in facts["places"]
         if one["decides"] and "token" in one
     ]
+    theirs = [one for one in facts["places"] if one["code"] == "no_jwt"]  # HTCondor's
+    lines = [x for one in theirs for x in _wrap(f"   {one['place']}: {one['reason']}", 5)]
+    parts.append(("Passed over", lines))
     if "url" in facts:
         now, *ways = facts["url"]["ways"]
         said = CHOSEN if "With auth=" in facts["verdict"] else ""
@@ -80,8 +83,8 @@ def _all_parts(facts: Fact) -> list[tuple[str, list[str]]]:
         for way in facts["url"]["ways"]:
             lines += _wrap(f"   {way['way']}", 5)
             lines += _row("action", way["action"]) + _row("because", way["why"])
-        title = f"What {facts['url']['shown']} would get"
-        parts.append((title, [*lines, _OTHER_LIBRARIES]))
+        lines += [_OTHER_LIBRARIES]
+        parts.append((f"What {facts['url']['shown']} would get", lines))
     return parts
 
 

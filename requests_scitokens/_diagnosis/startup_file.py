@@ -69,9 +69,8 @@ def _files() -> tuple[list[str], list[str]]:
     ours = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     places = dict.fromkeys(os.path.abspath(one) for one in (*sys.path, ours))
     paths = {one: os.path.join(one, NAME) for one in places}
-    files = [path for path in paths.values() if os.path.exists(path)]
-    if not files and not os.path.isdir(ours):  # a zipapp: it is in there
-        files = [paths[ours]]
+    zipped = [] if os.path.isdir(ours) else [ours]  # a zipapp: it is in there
+    files = [path for one, path in paths.items() if one in zipped or os.path.exists(path)]
     folders = site.getsitepackages()
     if site.ENABLE_USER_SITE:
         folders = [*folders, site.getusersitepackages()]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from requests_scitokens._discovery import Found
-from requests_scitokens._exchange import UNAUTHORIZED
 from requests_scitokens._messages import Code, Reason, advice, because, text
 from requests_scitokens._origin import origin_of
 from requests_scitokens._policy import Action, Situation, judge
@@ -95,6 +94,8 @@ def _answer(trial: Trial, url: str, works: str = "It works: ") -> str:
     if trial.token:
         return f"{works if trial.works else ''}{answered} to {trial.token}{why}."
     if trial.works:
+        if any(one["token"] for one in trial.trips):
+            return f"{works}{answered}, and the token was sent before."
         why = why if trial.trips[-1]["password"] else ""
         return f"{answered} without a token{why}."
     return f"{answered}, and no token was sent{why}."
@@ -104,12 +105,12 @@ def _about(trial: Trial) -> list[str]:
     """Say what to do about an answer."""
     if trial.todo:
         return [trial.todo]
-    if trial.token and trial.status not in UNAUTHORIZED:
-        hint = ": check the URL" if (trial.status or 0) < 500 else ""
-        todo = f"the server got the token, and answered {trial.status}{hint}"
-        return [] if trial.works else [todo]
-    if trial.reason is None or (trial.works and trial.trips[-1]["password"]):
+    if trial.works and any(one["token"] or one["password"] for one in trial.trips):
         return []
+    if trial.reason is None:
+        hint = ": check the URL" if trial.status in range(400, 500) else ""
+        todo = f"the server got the token, and answered {trial.status}{hint}"
+        return [todo] if trial.token else []
     if trial.reason.code in (Code.SCOPE_LACKS, Code.OPAQUE):  # this was tried just now
         return ["ask the site which scope, audience and issuer it accepts"]
     return _advice(trial.reason)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from typing import Any, NamedTuple, cast
-from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -183,7 +182,7 @@ def _trouble(problem: Exception, url: str) -> tuple[str, str]:
     name = type(problem).__name__ + (f" ({type(cause).__name__})" if cause else "")
     last = getattr(getattr(problem, "request", None), "url", None) or url
     # What stands before "caused by" has the URL.
-    words = f"{urlsplit(last).scheme}: {str(problem).rpartition('aused by')[2]}".lower()
+    words = f"{last.partition(':')[0]}: {str(problem).rpartition('aused by')[2]}".lower()
     meaning = next(means for signs, means in _SIGNS.items() if re.search(signs, words))
     return f"{name}: {meaning}" if meaning else name, _ABOUT_SIGNS[meaning]
 
@@ -213,8 +212,7 @@ _ABOUT_SIGNS = {
 
 def shown(url: str) -> str:
     """Return a URL without what may be secret: user, password, query."""
-    split = urlsplit(url)
-    return printable(f"{split.scheme}://{split.netloc.rpartition('@')[2]}{split.path}")
+    return printable(re.sub(r"(?s)(?<=//)[^/?#]*@|[?#].*", "", url))
 
 
 class _Recorder(HTTPAdapter):
