@@ -15,6 +15,7 @@ from requests.sessions import SessionRedirectMixin
 
 import requests_scitokens
 from requests_scitokens import HTTPSciTokenAuth
+from requests_scitokens._request import decides_in_rebuild_auth
 
 URL = "https://a.example.org/"
 PLAIN = dict(vars(requests.Session)), dict(vars(SessionRedirectMixin))
@@ -196,3 +197,27 @@ def test_a_session_that_refuses_a_default_is_made_all_the_same():
 
     assert Refuses().auth is None
     assert copy.copy(Refuses()).auth is None
+
+
+def test_where_requests_own_class_is_gone_it_says_so_and_changes_nothing(monkeypatch):
+    class Session:
+        """Somebody's own, which is not made from that of Requests."""
+
+    monkeypatch.setattr("requests.sessions.Session", Session)
+    with pytest.raises(RuntimeError, match=r"Session\.__init__ is not Requests' own"):
+        patch.enable()
+    assert not patch.enabled()
+
+
+@pytest.mark.parametrize("way", ["class", "instance", "none"])
+def test_who_decides_about_redirects_is_known(way):
+    class Own(requests.Session):
+        def rebuild_auth(self, prepared_request, response):
+            pass
+
+    with requests.Session() as plain, Own() as own:
+        assert decides_in_rebuild_auth(plain)
+        if way == "instance":
+            plain.rebuild_auth = own.rebuild_auth
+        session = {"class": own, "instance": plain, "none": None}[way]
+        assert not decides_in_rebuild_auth(session)

@@ -54,13 +54,12 @@ def _main_parts(facts: Fact) -> list[tuple[str, list[str]]]:
         for one in facts["places"]
         if one["decides"] and "token" in one
     ]
-    theirs = [one for one in facts["places"] if one["code"] == "no_jwt"]  # HTCondor's
+    theirs = [one for one in facts["places"] if parts and one["code"] == "no_jwt"]
     lines = [x for one in theirs for x in _wrap(f"   {one['place']}: {one['reason']}", 5)]
     parts.append(("Passed over", lines))
     if "url" in facts:
         now, *ways = facts["url"]["ways"]
-        said = CHOSEN if "With auth=" in facts["verdict"] else ""
-        lines = []
+        lines, said = [], CHOSEN if "With auth=" in facts["verdict"] else ""
         for way in ways:
             if way["action"] != now["action"] and way["way"] != said:
                 lines += _wrap(f"   {way['way']}: {way['action']}", 5)
@@ -76,15 +75,15 @@ def _all_parts(facts: Fact) -> list[tuple[str, list[str]]]:
         lines += _about_token(place, facts)
     if "signature" in facts and not any(one["decides"] for one in facts["places"]):
         lines += _row("signature", facts["signature"])
-    parts = [("Where tokens are looked for, in this order", lines)]
-    parts.append(("The autopatch", _about_autopatch(facts["autopatch"])))
+    autopatch = ("The autopatch", _about_autopatch(facts["autopatch"]))
+    parts = [("Where tokens are looked for, in this order", lines), autopatch]
     if "url" in facts:
         lines = []
         for way in facts["url"]["ways"]:
             lines += _wrap(f"   {way['way']}", 5)
             lines += _row("action", way["action"]) + _row("because", way["why"])
-        lines += [_OTHER_LIBRARIES]
-        parts.append((f"What {facts['url']['shown']} would get", lines))
+        what = f"What {facts['url']['shown']} would get"
+        parts.append((what, [*lines, _OTHER_LIBRARIES]))
     return parts
 
 
