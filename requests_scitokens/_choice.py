@@ -64,7 +64,7 @@ def describe(
         If `REQUESTS_SCITOKENS_HOSTS` is not understood, for a chosen handler.
     """
     start, *came_by, origin = way
-    plain = origin.scheme != "https" or came_by
+    readable = origin.scheme != "https" or came_by
     return Situation(  # by position: a third of what keywords cost
         url,
         origin,
@@ -75,7 +75,7 @@ def describe(
         start,
         tuple(came_by),
         is_upload(request),
-        by_proxy(way[1:], proxies) if plain else (),
+        by_proxy(way[1:], proxies) if readable else (),
         state.accepted,
     )
 

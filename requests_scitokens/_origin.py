@@ -61,7 +61,10 @@ def _read(start: str) -> Origin | None:
         return None
     scheme, authority = start.lower().split("://")
     found = split_host_port(authority.rpartition("@")[2]) if alike else None
-    return Origin(scheme, found[0], found[1] or DEFAULT_PORTS[scheme]) if found else None
+    if found is None:
+        return None
+    host, port = found
+    return Origin(scheme, host, DEFAULT_PORTS[scheme] if port is None else port)
 
 
 _HOST_PORT = r"(\[[0-9a-f:.]+\]|[^\[\]:@/\\?#%\s]+)(?::([0-9]{1,5}))?"
@@ -127,7 +130,8 @@ def is_loopback(host: str) -> bool:
 
 #: Query parameters that are a credential, in lower case: one line for each scheme. All
 #: the names of a line must be there, since `signature` alone may be anything. What is as
-#: often something else is not here: `key` (Dataverse's API token), `token` (Girder's).
+#: often something else is not here: `key` (Dataverse's API token), `token` (Girder's),
+#: `api_key` (of an application, beside a user's token).
 CREDENTIALS = (
     {"access_token"},  # RFC 6750 section 2.3
     {"authz"},  # XRootD, EOS, dCache's macaroons, Pelican's director
@@ -136,7 +140,10 @@ CREDENTIALS = (
     {"cap.sym", "cap.msg"},  # EOS's storage nodes
     {"delegation", "op"},  # WebHDFS (Apache Hadoop, "WebHDFS REST API", Authentication)
     {"private_token"},  # GitLab ("REST API authentication")
-    {"api_key"},  # many services; the OpenAPI Specification's own example of a key
+    {"job_token"},  # GitLab's CI jobs (likewise)
+    {"authorization"},  # Backblaze B2 (b2_get_download_authorization)
+    {"keyname", "signature"},  # Google Cloud CDN (signed URLs)
+    {"until", "user", "method", "token"},  # Dataverse (signed URLs)
     {"x-amz-signature"},  # Amazon S3 and all that copy it, version 4
     {"awsaccesskeyid", "signature"},  # likewise, version 2
     {"x-goog-signature"},  # Google Cloud Storage, version 4

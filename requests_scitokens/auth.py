@@ -19,6 +19,7 @@ from ._messages import Code, because, full
 from ._origin import NOWHERE, default_audience, origin_of
 from ._policy import Situation
 from ._resend import rewound
+from ._shown import may_be_shown
 from ._token import BearerToken, MalformedTokenError, parse
 from ._token_file import is_path
 from .utils import serialize_token
@@ -142,14 +143,13 @@ class HTTPSciTokenAuth(AuthBase):
         return not self.is_default
 
     def __repr__(self) -> str:
-        # No token, and of a function not its name, which may be a bound method's owner.
-        shown = {
-            "token": "..." if self._requested and self.token else None,
-            "audience": self.audience,
-            "force": self.force or None,
-            "hosts": self.hosts,
-        }
-        given = [f"{k}={v if v == '...' else repr(v)}" for k, v in shown.items() if v]
+        # No token: not even one that stands where it does not belong.
+        shown = {"audience": self.audience, "force": self.force, "hosts": self.hosts}
+        given = ["token=..."] if callable(self.token) or self.token else []
+        for name, value in shown.items():
+            if value:
+                text = repr(value)
+                given.append(f"{name}={text if may_be_shown(text) else '...'}")
         return f"{type(self).__name__}({', '.join(given)})"
 
     def __eq__(self, other: object) -> bool:

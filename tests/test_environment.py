@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -116,3 +117,14 @@ def test_the_fixtures_hide_what_the_developer_has_there(pytester, monkeypatch, k
         """
     )
     pytester.runpytest_subprocess().assert_outcomes(passed=2)
+
+
+@pytest.mark.parametrize(
+    "page", ["docs/reference/environment.md", "packaging/debian/requests-scitokens.1"]
+)
+def test_pages_name_every_place_and_every_setting(page):
+    text = Path(__file__).parent.parent.joinpath(page).read_text()
+    # The fixtures have another folder in place of /tmp.
+    names = [place.variable or "/tmp" for place in environment.PLACES]
+    missing = [one for one in (*names, *environment.SETTINGS) if one not in text]
+    assert missing == []

@@ -81,6 +81,7 @@ def test_an_authority_longer_than_any_host_needs_has_none_and_is_not_remembered(
     [
         (Origin("https", "good.example", 443), "https://good.example"),
         (Origin("https", "good.example", 80), "https://good.example:80"),
+        (Origin("https", "good.example", 0), "https://good.example:0"),
         (Origin("http", "::1", 80), "http://[::1]"),
         (Origin("http", "::1", 8080), "http://[::1]:8080"),
     ],
@@ -164,7 +165,10 @@ def test_the_default_audience_is_scheme_and_host(url, audience):
 SIGNED = {
     "WebHDFS": ("op", "delegation"),
     "GitLab": ("private_token",),
-    "a key of an API": ("api_key",),
+    "GitLab, jobs": ("job_token",),
+    "Backblaze B2": ("Authorization",),
+    "Google Cloud CDN": ("KeyName", "Signature"),
+    "Dataverse, signed": ("until", "user", "method", "token"),
     "RFC 6750": ["access_token"],
     "XRootD, EOS, dCache, Pelican": ["authz"],
     "XRootD, from one server to the next": ["xrdhttptk"],
@@ -236,6 +240,7 @@ def test_half_of_the_names_is_no_credential(names):
         f"{DATA}?authz2=abc",
         f"{DATA}?token=abc",
         f"{DATA}?key=abc",
+        f"{DATA}?api_key=abc",
         f"{DATA}?path=authz",
         f"{DATA}?path=/a?authz",
         f"{DATA}?sig=abc&signature=abc",

@@ -115,6 +115,10 @@ print(requests.Session().auth)
         (HTTPSciTokenAuth("secret"), "HTTPSciTokenAuth(token=...)"),
         (HTTPSciTokenAuth(lambda url: "secret"), "HTTPSciTokenAuth(token=...)"),
         (
+            HTTPSciTokenAuth(audience="eyJhbGciOiJFUzI1NiJ9.e30.x"),
+            "HTTPSciTokenAuth(audience=...)",
+        ),
+        (
             HTTPSciTokenAuth(audience="a", force=True, hosts=["a.org", "b.org"]),
             "HTTPSciTokenAuth(audience='a', force=True, hosts=('a.org', 'b.org'))",
         ),
