@@ -44,6 +44,19 @@ def with_session(send, **options):
         return send(session)
 
 
+class Keeps(requests.Session):
+    """Keeps the header wherever a redirect leads, as many session classes do."""
+
+    def rebuild_auth(self, prepared_request, response):
+        pass
+
+
+def with_keeping(send, **options):
+    with Keeps() as session:
+        session.auth = HTTPSciTokenAuth(**options)
+        return send(session)
+
+
 METHODS = {
     "GET": lambda url: partial(requests_method, "GET", url),
     "PUT": lambda url: partial(requests_method, "PUT", url, data=b"body"),
@@ -68,6 +81,11 @@ WAYS = {
         lambda send, token, hosts: with_session(send, force=True, hosts=hosts),
         "requested",
         True,
+    ),
+    "auth=, which keeps the header": (
+        lambda send, token, hosts: with_keeping(send, hosts=hosts),
+        "chosen",
+        False,
     ),
     "Session": (lambda send, token, hosts: with_session(send, hosts=hosts), "chosen", True),
     "get()": (
