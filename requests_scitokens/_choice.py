@@ -74,7 +74,7 @@ def describe(
         handler._hosts(),
         start,
         tuple(came_by),
-        is_upload(request),
+        getattr(request, "body", None) is not None and is_upload(request),
         by_proxy(way[1:], proxies) if readable else (),
         state.accepted,
     )
@@ -82,11 +82,14 @@ def describe(
 
 def choose(
     handler: Handler,
-    at: Situation,
+    request: PreparedRequest,
+    way: tuple[Origin, ...],
+    proxies: Proxies,
     refused: Collection[BearerToken] = (),
     earlier: BearerToken | None = None,
 ) -> Choice:
     """Find the token for a request, and decide what to do with it."""
+    at = describe(handler, request, request.url or "", way, proxies)
     reason, found, action = barred(at), Found(), Action.NEVER
     if not at.url and at.requested and at.hosts is None:
         # A `requests.Request` that is not prepared: nothing can be sent from that.

@@ -96,7 +96,9 @@ class Exchange:
             self.missing = found.reason
         if default and choice.reason.code is Code.AUTOPATCH_LISTS:
             said.hosts_is_not_set()
-        if default and choice.reason.code is Code.NOT_LISTED:
+        # What is asked over plain http, on this machine, is hardly a mistake in the list.
+        https = choice.at.origin.scheme == "https"
+        if default and https and choice.reason.code is Code.NOT_LISTED:
             self.kept_back = choice.reason if self.handler._find(choice.at).token else None
         waits = token or self.missing or self.kept_back or not default
         if waits or not requests.decides_in_rebuild_auth(session):
@@ -108,19 +110,25 @@ class Exchange:
         self, request: PreparedRequest, proxies: Proxies, refused: Tokens = ()
     ) -> Choice:
         """Find the token for a request as it is now, and decide what to do with it."""
-        at = self.situation(request, request.url or "", proxies)
-        return choose(self.handler, at, refused, self.earlier)
+        way = self.way(request, request.url)
+        return choose(self.handler, request, way, proxies, refused, self.earlier)
 
     def situation(self, request: PreparedRequest, url: str, proxies: Proxies) -> Situation:
         """Describe a request, as it is now or as it will go to another URL."""
+        return describe(self.handler, request, url, self.way(request, url), proxies)
+
+    def way(self, request: PreparedRequest, url: str | None) -> tuple[Origin, ...]:
+        """Return where it began, the origins that led it on, and where the URL is."""
         came_by: tuple[Origin, ...] = ()
         origin = self.origin if url == self.url else origin_of(url) or NOWHERE
         if url != self.url or (self.led_on and request is not self.callers()):
             came_by = tuple(self.led_on) or (NOWHERE,)  # what is not known is nowhere
-        return describe(self.handler, request, url, (self.start, *came_by, origin), proxies)
+        return (self.start, *came_by, origin)
 
     def token_on(self, request: object) -> BearerToken | None:
         """Return the token that was attached to a request, if it is still there."""
+        if not self.sent:
+            return None
         return self.sent.get(requests.headers_of(request).get("Authorization", ""))
 
     def take_off(self, request: PreparedRequest) -> None:
@@ -217,7 +225,7 @@ class Exchange:
             return because(code, reason=choice.reason)
         if token in tried:
             return _no_other(response, tried, choice.found.name)
-        if not resend.rewound(request):
+        if request.body is not None and not resend.rewound(request):
             code = Code.NOT_TWICE if tried else Code.NOT_TWICE_UNSENT
             return because(code, name=choice.found.name)
         if tried:

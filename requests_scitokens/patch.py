@@ -100,7 +100,8 @@ def _rebuild_auth(wrapped: Any, session: Any, args: Any, kwargs: Any) -> None:
 def _follow(session: Any, prepared_request: Any, response: Any) -> None:
     """Decide about the token for a request that a redirect led to."""
     _, exchange, exchanges = _late()
-    ours, default = exchanges.exchange_of(response, prepared_request), session.auth
+    ours = exchanges.exchange_of(response, prepared_request)
+    default = getattr(session, "auth", None)  # others use only a part of a session
     if ours is None and _is_default(default):
         ours = exchanges.begin_after_redirect(default, prepared_request, response)
     if ours is not None:

@@ -7,6 +7,7 @@ import logging
 import os
 import subprocess
 import sys
+from importlib import import_module
 from unittest import mock
 
 import pytest
@@ -441,3 +442,35 @@ def test_that_it_could_go_at_once_is_not_said_where_it_did(
     assert response.status_code == 401
     (line,) = lines()
     assert line.endswith("was not sent: this body cannot be sent twice")
+
+
+@pytest.mark.usefixtures("patched")
+def test_a_service_on_this_machine_is_no_mistake_in_the_list(
+    serve, issuer, token_file, lines, monkeypatch
+):
+    """Nor do its requests get a hook: Requests' own tests look at those."""
+    token_file.write_text(issuer.mint())
+    monkeypatch.setenv("REQUESTS_SCITOKENS_HOSTS", "a.example.org")
+    server = serve(tls=False)
+    response = requests.get(f"{server.url}/hello.txt", timeout=10)
+    assert response.status_code == 401
+    assert response.request.hooks == {"response": []}
+    assert lines() == []
+
+
+def test_a_class_that_has_only_a_part_of_a_session_follows_redirects():
+    """As Requests' own tests have one."""
+
+    class Part(requests.sessions.SessionRedirectMixin):
+        trust_env = False
+
+    patch = import_module("requests_scitokens.patch")
+    patch.enable()
+    try:
+        request = requests.Request("GET", "https://a.example.org/").prepare()
+        response = requests.Response()
+        response.request, response.url = request, request.url
+        Part().rebuild_auth(request.copy(), response)
+    finally:
+        patch.disable()
+    assert "Authorization" not in request.headers
