@@ -53,7 +53,7 @@ def describe(
     handler: Handler,
     request: PreparedRequest,
     url: str,
-    way: tuple[Origin, ...],
+    route: tuple[Origin, ...],
     proxies: Proxies,
 ) -> Situation:
     """Describe a request: where it began, what led it on, and where it goes now.
@@ -63,7 +63,7 @@ def describe(
     ValueError
         If `REQUESTS_SCITOKENS_HOSTS` is not understood, for a chosen handler.
     """
-    start, *came_by, origin = way
+    start, *came_by, origin = route
     readable = origin.scheme != "https" or came_by
     return Situation(  # by position: a third of what keywords cost
         url,
@@ -75,7 +75,7 @@ def describe(
         start,
         tuple(came_by),
         getattr(request, "body", None) is not None and is_upload(request),
-        by_proxy(way[1:], proxies) if readable else (),
+        by_proxy(route[1:], proxies) if readable else (),
         state.accepted,
     )
 
@@ -83,13 +83,13 @@ def describe(
 def choose(
     handler: Handler,
     request: PreparedRequest,
-    way: tuple[Origin, ...],
+    route: tuple[Origin, ...],
     proxies: Proxies,
     refused: Collection[BearerToken] = (),
     earlier: BearerToken | None = None,
 ) -> Choice:
     """Find the token for a request, and decide what to do with it."""
-    at = describe(handler, request, request.url or "", way, proxies)
+    at = describe(handler, request, request.url or "", route, proxies)
     reason, found, action = barred(at), Found(), Action.NEVER
     if not at.url and at.requested and at.hosts is None:
         # A `requests.Request` that is not prepared: nothing can be sent from that.

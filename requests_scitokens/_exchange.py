@@ -110,14 +110,14 @@ class Exchange:
         self, request: PreparedRequest, proxies: Proxies, refused: Tokens = ()
     ) -> Choice:
         """Find the token for a request as it is now, and decide what to do with it."""
-        way = self.way(request, request.url)
-        return choose(self.handler, request, way, proxies, refused, self.earlier)
+        route = self.route(request, request.url)
+        return choose(self.handler, request, route, proxies, refused, self.earlier)
 
     def situation(self, request: PreparedRequest, url: str, proxies: Proxies) -> Situation:
         """Describe a request, as it is now or as it will go to another URL."""
-        return describe(self.handler, request, url, self.way(request, url), proxies)
+        return describe(self.handler, request, url, self.route(request, url), proxies)
 
-    def way(self, request: PreparedRequest, url: str | None) -> tuple[Origin, ...]:
+    def route(self, request: PreparedRequest, url: str | None) -> tuple[Origin, ...]:
         """Return where it began, the origins that led it on, and where the URL is."""
         came_by: tuple[Origin, ...] = ()
         origin = self.origin if url == self.url else origin_of(url) or NOWHERE
