@@ -14,7 +14,7 @@ from contextlib import suppress
 import pytest
 import requests
 from requests.adapters import BaseAdapter
-from urllib3 import HTTPHeaderDict, HTTPResponse
+from urllib3 import HTTPResponse
 from urllib3.util import parse_url
 
 import requests_scitokens
@@ -87,7 +87,7 @@ class Anywhere(BaseAdapter):
         first = len(self.arrived) == 1
         response = requests.Response()
         response.status_code = 307 if first else 200
-        fields = HTTPHeaderDict({"Location": self.location} if first else {})
+        fields = {"Location": self.location} if first else {}
         response.raw = HTTPResponse(io.BytesIO(), fields, preload_content=False)
         response.headers.update(fields)
         response.url, response.request, response.connection = request.url, request, self
