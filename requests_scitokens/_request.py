@@ -86,8 +86,10 @@ def decides_about(session: Session | None, response: Response) -> bool:
     Another one may send what this one prepared; the adapter is of the one that did.
     """
     adapter = getattr(response, "connection", None)
-    adapters = getattr(session, "adapters", {}).values()
-    return any(one is adapter for one in adapters) and decides_in_rebuild_auth(session)
+    known = any(one is adapter for one in getattr(session, "adapters", {}).values())
+    # Requests itself looks at that URL, if the header is there.
+    usual = hasattr(getattr(response, "request", None), "url")
+    return known and usual and decides_in_rebuild_auth(session)
 
 
 def by_proxy(origins: Iterable[Origin], proxies: Proxies) -> tuple[Origin, ...]:
