@@ -6,6 +6,7 @@ import base64
 import json
 import math
 import pickle
+import sys
 import time
 
 import pytest
@@ -144,7 +145,10 @@ def test_a_token_that_is_no_jwt_is_opaque(text):
         encode(b"{}") + ".aaaaa.c2ln",  # no length that base64 has
         encode(b"{}") + ".a~a.c2ln",
         three_parts(b"{}", b"[" * 30_000),  # nested too deep
-        three_parts(b"{}", b'{"aud":"ANY","a":' + b"[" * 5_000 + b"]" * 5_000 + b"}"),
+        pytest.param(
+            three_parts(b"{}", b'{"aud":"ANY","a":' + b"[" * 5_000 + b"]" * 5_000 + b"}"),
+            marks=pytest.mark.skipif(sys.version_info >= (3, 15), reason="it can be read"),
+        ),
         three_parts(b"{}", b'{"exp":' + b"9" * 5000 + b"}"),
     ],
     ids=lambda text: text[:30],
