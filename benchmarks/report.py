@@ -25,7 +25,8 @@ REASONS = {
     ),
     "xrootd/found": "the variables and the file are read at each request",
     "xrootd/patched": (
-        "the same, and `.netrc` is looked for, as without the autopatch: see the floor"
+        "the same, `.netrc` is looked for as without the autopatch, and wrapt stands "
+        "around `prepare_auth`"
     ),
     "peers/0.2.1 at once": "what is left is Requests itself and TLS",
     "peers/igwn": "what is left is Requests itself and TLS",
@@ -36,7 +37,9 @@ REASONS = {
         "the sentences and the advice, which were in the diagnosis (1,218 lines then), are "
         "in the core now; and it has more rules"
     ),
-    "start/on": "one process differs from the next by more than that",
+    "start/on": (
+        "more and smaller modules than 1.1.0 had (1.021 then), and an Enum of all reasons"
+    ),
 }
 
 
