@@ -21,7 +21,7 @@ from requests_scitokens import HTTPSciTokenAuth, TokenNotFoundError
 from requests_scitokens import _state as state
 
 from .recorder import World
-from .ways import FORGETS_THE_FIRST
+from .ways import FORGETS_THE_FIRST, Keeps
 
 HOME = "https://storage.example.org"
 PORT = "https://storage.example.org:1094"
@@ -42,13 +42,6 @@ def with_auth(send, **options):
 def with_session(send, **options):
     with requests_scitokens.Session(**options) as session:
         return send(session)
-
-
-class Keeps(requests.Session):
-    """Keeps the header wherever a redirect leads, as many session classes do."""
-
-    def rebuild_auth(self, prepared_request, response):
-        pass
 
 
 def with_keeping(send, **options):

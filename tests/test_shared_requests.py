@@ -12,21 +12,10 @@ import requests
 import requests_scitokens
 from requests_scitokens import HTTPSciTokenAuth
 
+from .ways import AsksAgain, Keeps
+
 HOME, OTHER = "https://home.example.org", "https://other.example.org"
 TIMES = 25
-
-
-class Keeps(requests.Session):
-    """Keeps the header wherever a redirect leads, as many session classes do."""
-
-    def rebuild_auth(self, prepared_request, response):
-        pass
-
-
-class AsksAgain(requests.Session):
-    def rebuild_auth(self, prepared_request, response):
-        prepared_request.headers.pop("Authorization", None)
-        prepared_request.prepare_auth(self.auth, prepared_request.url)
 
 
 @pytest.fixture

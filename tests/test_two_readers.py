@@ -20,6 +20,8 @@ from urllib3.util import parse_url
 import requests_scitokens
 from requests_scitokens import HTTPSciTokenAuth
 
+from .ways import AsksAgain, Keeps
+
 HOME = "home.example.org"
 EVIL = "evil.example.org"
 SCHEMES = [
@@ -59,17 +61,6 @@ PATHS = [
     ":80",
 ]
 SEED = random.randrange(10**6)
-
-
-class Keeps(requests.Session):
-    def rebuild_auth(self, prepared_request, response):
-        pass
-
-
-class AsksAgain(requests.Session):
-    def rebuild_auth(self, prepared_request, response):
-        prepared_request.headers.pop("Authorization", None)
-        prepared_request.prepare_auth(self.auth, prepared_request.url)
 
 
 class Anywhere(BaseAdapter):

@@ -50,3 +50,18 @@ CHOSEN: tuple[Callable[..., requests.Response], ...] = (
 def unchanged(method: str, url: str, **kwargs: Any) -> requests.Response:
     """Send it with Requests alone; under the autopatch."""
     return requests.request(method, url, timeout=30, **kwargs)
+
+
+class Keeps(requests.Session):
+    """Keeps the header wherever a redirect leads, as many session classes do."""
+
+    def rebuild_auth(self, prepared_request, response):
+        pass
+
+
+class AsksAgain(requests.Session):
+    """Asks for the session's credentials again where a redirect leads."""
+
+    def rebuild_auth(self, prepared_request, response):
+        prepared_request.headers.pop("Authorization", None)
+        prepared_request.prepare_auth(self.auth, prepared_request.url)
